@@ -1,0 +1,83 @@
+// What one trial is to do: the input of spawnpool-trial.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace spawnpool::trial {
+
+// The server to measure. Exactly one of `model` and `command` is set.
+struct TargetSpec {
+  std::string name;
+  std::string model;                  // a serving model of spawnpool-server
+  std::vector<std::string> options;   // further arguments for spawnpool-server
+  std::vector<std::string> command;   // any server; "{port}" in an argument becomes a free port
+  std::optional<std::uint16_t> port;  // the fixed port `command` listens on
+  bool ready_line = false;            // `command` prints the JSON ready line on stdout
+};
+
+struct RequestSpec {
+  std::string method;
+  std::string path;
+  std::map<std::string, std::string> headers;
+  std::string body;
+};
+
+struct ExpectSpec {
+  unsigned status = 200;
+  std::string body;  // byte for byte
+};
+
+// The scenario with the point merged over it.
+struct ScenarioSpec {
+  std::string name;
+  RequestSpec request;
+  ExpectSpec expect;
+  unsigned requests_per_connection = 0;  // 0: connections are kept; 1: a connection per request
+  unsigned connections = 0;              // open at once
+};
+
+// Two passes with `connections` connections each: one request per connection, then this many.
+struct AccountingSpec {
+  unsigned connections = 0;
+  unsigned requests_per_connection = 0;  // at least 2
+};
+
+struct LimitsSpec {
+  double error_share = 0.001;  // errors per attempted request, above which a trial is invalid
+  std::chrono::nanoseconds ready = std::chrono::seconds(10);  // from start to ready
+  std::chrono::nanoseconds stop = std::chrono::seconds(5);    // from SIGTERM to exit
+};
+
+struct CpusSpec {
+  std::vector<int> server;
+  std::vector<int> generator;
+};
+
+struct TrialSpec {
+  TargetSpec target;
+  ScenarioSpec scenario;
+  nlohmann::json point = nlohmann::json::object();
+  std::string driver;
+  std::chrono::nanoseconds warmup{};
+  std::chrono::nanoseconds duration{};
+  std::chrono::nanoseconds timeout{};  // per request
+  std::optional<AccountingSpec> accounting;
+  LimitsSpec limits;
+  std::optional<CpusSpec> cpus;
+  std::int64_t block = 0;
+  std::int64_t position = 0;
+  std::uint64_t seed = 0;
+};
+
+// Reads a specification from JSON. Throws cli::UsageError, which names the path of the value that
+// is unknown, missing, of the wrong type or out of range.
+TrialSpec read_spec(std::string_view json);
+
+}  // namespace spawnpool::trial

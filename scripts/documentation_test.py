@@ -1,0 +1,96 @@
+"""Every command that README.md and CONTRIBUTING.md show in a block marked `sh` is one that CI runs.
+
+Blocks are run as they stand, in the order in which a reader meets them, in a copy of the tree without
+anything built, so that they also work for who has just cloned it. Only lines that test.sh runs itself
+are left out here.
+"""
+
+import collections.abc
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Blocks build and measure; a suite run takes minutes, not more.
+TIMEOUT_S = 900
+
+
+def run_elsewhere() -> set[str]:
+    """The commands CI runs outside this test: test.sh, and each line of its stages."""
+    lines = (ROOT / "scripts/test.sh").read_text().splitlines()
+    return {"scripts/test.sh", *(line.strip() for line in lines if line.startswith("  "))}
+
+
+def blocks(document: str) -> list[str]:
+    return BLOCK.findall((ROOT / document).read_text())
+
+
+@pytest.fixture(scope="module")
+def fresh_tree(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    tree = tmp_path_factory.mktemp("clone") / "spawnpool"
+    not_cloned = shutil.ignore_patterns("build", "__pycache__", ".*_cache", "*-20*Z*")
+    shutil.copytree(ROOT, tree, ignore=not_cloned, symlinks=True)
+    return tree
+
+
+@pytest.fixture(autouse=True)
+def ends_when_told_to() -> collections.abc.Iterator[None]:
+    """Makes SIGTERM an exception, so that a block under way is ended too."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def run_block(block: str, tree: pathlib.Path) -> None:
+    """Runs a block to its end in a process group of its own; none of the group outlives the call."""
+    process = subprocess.Popen(
+        ["bash", "-euo", "pipefail", "-c", block],
+        cwd=tree,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=TIMEOUT_S)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate(timeout=30)
+        raise
+    assert process.returncode == 0, f"{block}\nexit {process.returncode}\n{output}"
+
+
+def test_the_two_commands_are_documented() -> None:
+    commands = "".join(blocks("README.md")).splitlines()
+    assert "scripts/bench.sh" in commands and "scripts/test.sh" in commands
+
+
+def test_every_command_works(fresh_tree: pathlib.Path) -> None:
+    elsewhere = run_elsewhere()
+    for document in DOCUMENTS:
+        for block in blocks(document):
+            left = [line for line in block.splitlines() if line.strip() not in elsewhere]
+            if left:
+                run_block("\n".join(left), fresh_tree)
+    (result,) = (fresh_tree / "results").glob("quick-*Z.json")
+    assert (fresh_tree / "plots" / result.stem / "report.html").stat().st_size > 0
+
+
+def test_the_documented_packages_are_those_that_setup_installs() -> None:
+    named = set(
+        re.findall(r"^\| `([a-z0-9+.-]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    )
+    lists = re.findall(
+        r"^(?:bench|test)_packages='\n(.*?)^'", (ROOT / "scripts/setup.sh").read_text(), re.M | re.S
+    )
+    assert len(lists) == 2
+    assert named == {line.split()[0] for text in lists for line in text.splitlines()}

@@ -1,0 +1,139 @@
+"""The command line of `spawnpool`."""
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from spawnpool import paths
+from spawnpool.errors import UsageError, unknown
+
+EXIT_USAGE = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with errors of one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number of at least 1")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number below 2^32")
+    return int(text)
+
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from spawnpool.runner import RunOptions, run
+
+    return run(
+        RunOptions(
+            suite=arguments.suite,
+            out=arguments.out,
+            targets=arguments.targets,
+            blocks=arguments.blocks,
+            seed=arguments.seed,
+            resume=arguments.resume,
+        )
+    )
+
+
+def _plot(arguments: argparse.Namespace) -> int:
+    from spawnpool.plots import plot
+
+    for path in plot(arguments.result, arguments.out or paths.PLOTS / arguments.result.stem):
+        print(path)
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from spawnpool.report import report
+
+    out = arguments.out or paths.PLOTS / arguments.result.stem / "report.html"
+    report(arguments.result, out)
+    print(out)
+    return 0
+
+
+# Each is imported when it is called: drawing and statistics take half a second to load.
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "run": _run,
+    "plot": _plot,
+    "report": _report,
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="spawnpool",
+        description="Compares HTTP serving models: a thread per connection against a worker pool.",
+        epilog="Exit status: 0 done; 1 some trials failed or are invalid; 2 a mistake in what was "
+        "asked, with the mend; 128 + signal when interrupted.",
+    )
+    parser.add_argument("--version", action="version", version=f"spawnpool {paths.version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+
+    run = commands.add_parser("run", help="run a suite and print its table")
+    run.add_argument("suite", metavar="SUITE", help="a shipped suite (quick) or a JSON file")
+    run.add_argument(
+        "--out", type=Path, metavar="FILE", help="the result (default: results/SUITE-TIME.json)"
+    )
+    run.add_argument(
+        "--targets", type=_names, metavar="A,B", help="only these; the first is the base of ratios"
+    )
+    run.add_argument("--blocks", type=_positive, metavar="N", help="two pairs of trials each")
+    run.add_argument("--seed", type=_seed, metavar="S", help="draws the order (default: drawn)")
+    run.add_argument("--resume", action="store_true", help="go on with the result --out names")
+
+    plot = commands.add_parser("plot", help="draw a result as SVG and PNG")
+    plot.add_argument("result", type=Path, metavar="RESULT")
+    plot.add_argument(
+        "--out", type=Path, metavar="DIR", help="where to (default: plots/ and the result's name)"
+    )
+
+    report = commands.add_parser("report", help="write a result as one HTML page")
+    report.add_argument("result", type=Path, metavar="RESULT")
+    report.add_argument(
+        "--out", type=Path, metavar="FILE", help="the page (default: plots/NAME/report.html)"
+    )
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command line and returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without µ still gets its table
+    try:
+        parser = _parser()
+        if argv and not argv[0].startswith("-") and argv[0] not in _COMMANDS:
+            raise unknown("command", argv[0], _COMMANDS)
+        arguments = parser.parse_args(argv)
+        if arguments.command is None:
+            raise UsageError(f"name a command: {', '.join(_COMMANDS)} (see spawnpool --help)")
+        status = _COMMANDS[arguments.command](arguments)
+        sys.stdout.flush()
+        return status
+    except UsageError as error:
+        print(f"spawnpool: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_USAGE
+    except BrokenPipeError:  # the reader of stdout went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13
+    except OSError as error:  # a full disk, a directory that may not be written
+        print(f"spawnpool: {error.filename or 'writing'}: {error.strerror}", file=sys.stderr)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        return 128 + 2

@@ -1,0 +1,96 @@
+"""The command `report`: a result as one HTML page that needs nothing beside itself."""
+import io
+import re
+import shlex
+from pathlib import Path
+
+import matplotlib
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from spawnpool.documents import Json
+from spawnpool.plots import figures
+from spawnpool.results import ResultSchema, read_result
+from spawnpool.table import comparisons, failures, notes
+
+
+def report(result_path: Path, out: Path) -> None:
+    """Writes the page. UsageError when the file is no result."""
+    result = read_result(result_path, ResultSchema())
+    page = render(result)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page, encoding="utf-8")
+
+
+def render(result: Json) -> str:
+    """The page of a valid result."""
+    environment = Environment(
+        loader=PackageLoader("spawnpool", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(how_started=_how_started, what_asked=_what_asked)
+    drawable = any(trial["status"] == "valid" for trial in result["trials"])
+    return environment.get_template("report.html.j2").render(
+        context=result["context"],
+        suite=result["suite"],
+        trials=result["trials"],
+        failures=failures(result["trials"]),
+        comparisons=list(comparisons(result["summary"])),
+        notes=notes(result),
+        pictures=_pictures(result) if drawable else [],
+        environment=list(_environment(result["context"]).items()),
+    )
+
+
+def _how_started(target: Json) -> str:
+    if "command" in target:
+        return shlex.join(target["command"])
+    return shlex.join(["spawnpool-server", "--model", target["model"], *target.get("options", [])])
+
+
+def _what_asked(scenario: Json) -> str:
+    request = scenario["request"]
+    per_connection = scenario["requests_per_connection"]
+    connection = "connections are kept" if per_connection == 0 else "a connection per request"
+    points = ", ".join(str(point["connections"]) for point in scenario["points"])
+    asked = f"{request['method']} {request['path']}"
+    return f"{scenario['name']}: {asked}, {connection}, {points} connections at once"
+
+
+def _environment(context: Json) -> dict[str, str]:
+    compiler, git = context["compiler"], context["git"]
+    return {
+        "date": context["date"],
+        "machine": f"{context['hostname']}, {context['kernel']}",
+        "CPU": f"{context['cpu_model'] or 'model unknown'}, {context['cpus_online']} online, "
+        f"may use {', '.join(map(str, context['affinity']))}; SMT "
+        + {True: "on", False: "off", None: "unknown"}[context["smt"]],
+        "memory": f"{context['memory_bytes'] / 2**30:.1f} GiB",
+        "load average": ", ".join(f"{load:.2f}" for load in context["load_average"]),
+        "revision": git["revision"] + (" with changes" if git["dirty"] else "")
+        if git
+        else "unknown",
+        "compiler": f"{compiler['version']}, {compiler['build_type']}, {compiler['flags']}"
+        if compiler
+        else "unknown",
+        "versions": ", ".join(f"{k} {v or 'unknown'}" for k, v in context["versions"].items()),
+        **{f"SHA-256 of {name}": sha for name, sha in context["binaries"].items()},
+        **{f"not known: {name}": reason for name, reason in context["unmeasured"].items()},
+    }
+
+
+def _pictures(result: Json) -> list[Markup]:
+    pictures = []
+    for name, figure in figures(result):
+        text = io.StringIO()
+        with matplotlib.rc_context({"svg.hashsalt": "spawnpool"}):
+            figure.savefig(text, format="svg", metadata={"Date": None})
+        # Without the XML prologue, and with ids of its own: all pictures share the page's.
+        svg = text.getvalue()
+        svg = svg[svg.index("<svg") :]
+        svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+        pictures.append(Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{name}" ', 1)))
+    return pictures

@@ -1,0 +1,141 @@
+"""Result files: made, checked, written and read."""
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft7Validator
+
+from spawnpool.documents import Json, complaint, load_schema, read_json
+from spawnpool.errors import UsageError
+from spawnpool.paths import RESULTS
+from spawnpool.plan import trial_key
+from spawnpool.summary import summarize
+
+SCHEMA_VERSION = 1
+
+
+class InvalidResult(Exception):
+    """A document that breaks results/schema.json or its rule on nulls; the text says where."""
+
+
+class ResultSchema:
+    """results/schema.json and the rule it cannot state: every null of a trial has its reason in
+    `unmeasured`, and nothing else has."""
+
+    def __init__(self) -> None:
+        schema = load_schema(RESULTS / "schema.json")
+        self._document = Draft7Validator(schema)
+        definitions = schema["definitions"]
+        self._trial = Draft7Validator({"$ref": "#/definitions/trial", "definitions": definitions})
+        self._properties: Json = definitions["trial"]["properties"]
+
+    def check_trial(self, trial: Any) -> None:
+        """Raises InvalidResult when the object is no TrialResult."""
+        wrong = complaint(self._trial, trial) or _unexplained(trial)
+        if wrong is not None:
+            raise InvalidResult(wrong)
+
+    def check_document(self, document: Any) -> None:
+        """Raises InvalidResult when the object is no whole result, or a trial was not planned."""
+        wrong = complaint(self._document, document)
+        if wrong is not None:
+            raise InvalidResult(wrong)
+        planned = {trial_key(trial) for trial in document["suite"]["planned"]}
+        for index, trial in enumerate(document["trials"]):
+            wrong = _unexplained(trial)
+            if wrong is not None:
+                raise InvalidResult(f"trials[{index}].{wrong}")
+            if trial_key(trial) not in planned:
+                raise InvalidResult(f"trials[{index}]: is not in suite.planned, or there twice")
+            planned.remove(trial_key(trial))
+
+    def failed_trial(self, spec: Json, started_at: str, code: str, message: str) -> Json:
+        """The TrialResult of a trial that gave none itself."""
+        trial = {
+            "target": spec["target"]["name"],
+            "scenario": spec["scenario"]["name"],
+            **{key: spec[key] for key in ("point", "block", "position", "seed", "driver")},
+            "status": "failed",
+            "reasons": [{"code": code, "message": message}],
+            "started_at": started_at,
+            "warmup_s": None,
+            "window_s": None,
+            "command": None,
+            "cpus": None,
+            "target_stderr": [],
+            "check": None,
+            "load": _nulls(self._properties["load"]),
+            "server": _nulls(self._properties["server"]),
+        }
+        reason = f"{code}: {message}"
+        return {**trial, "unmeasured": {path: reason for path in _null_paths(trial)}}
+
+
+def _nulls(schema: Json) -> Any:
+    """An object of a schema's shape in which every leaf is null."""
+    if "properties" not in schema:
+        return None
+    return {key: _nulls(child) for key, child in schema["properties"].items()}
+
+
+def _null_paths(tree: Json, prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        if value is None:
+            yield prefix + key
+        elif isinstance(value, dict):
+            yield from _null_paths(value, f"{prefix}{key}.")
+
+
+def _unexplained(trial: Json) -> str | None:
+    nulls = set(_null_paths({key: trial[key] for key in trial if key != "unmeasured"}))
+    explained = set(trial["unmeasured"])
+    for path in sorted(nulls - explained):
+        return f"{path}: is null without a reason in unmeasured"
+    for path in sorted(explained - nulls):
+        return f"unmeasured['{path}']: gives a reason for what is no null"
+    return None
+
+
+def read_result(path: Path, schema: ResultSchema) -> Json:
+    """Reads and checks a result file; its summary is made anew. UsageError when it is none."""
+    document = read_json(path)
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if version is None:
+        raise UsageError(f"{path} is no spawnpool result: give a file that 'spawnpool run' wrote")
+    if version != SCHEMA_VERSION:
+        raise UsageError(f"{path} has schema version {version}; this is for {SCHEMA_VERSION}")
+    try:
+        schema.check_document(document)
+    except InvalidResult as error:
+        raise UsageError(f"{path} is no valid result: {error}") from error
+    return {**document, "summary": summarize(document["suite"], document["trials"])}
+
+
+def claim(path: Path) -> None:
+    """Makes the empty file a new result goes to. UsageError when it is there already."""
+    if path.exists():
+        raise UsageError(f"{path} is there already: choose another, or --resume it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("x").close()  # fails if another run has made it since
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def write_result(path: Path, document: Json) -> None:
+    """Replaces the file whole: a reader, and a crash at any instant, finds the old one or the new."""
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

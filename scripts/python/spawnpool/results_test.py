@@ -1,0 +1,172 @@
+import copy
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spawnpool.documents import Json
+from spawnpool.errors import UsageError
+from spawnpool.plan import draw_plan
+from spawnpool.results import InvalidResult, ResultSchema, claim, read_result, write_result
+from spawnpool.suite import load_suite, trial_spec
+from spawnpool.testing import example_result
+
+SCHEMA = ResultSchema()
+
+
+@pytest.fixture(name="result")
+def _result() -> Json:
+    return example_result()
+
+
+def test_the_example_is_valid(result: Json) -> None:
+    SCHEMA.check_document(result)
+
+
+@pytest.mark.parametrize(
+    "path, value, words",
+    [
+        ("load/throughput_rps", "fast", "load.throughput_rps: 'fast' is not of type"),
+        ("load/throughput_rps", -1, "load.throughput_rps: -1 is less than the minimum"),
+        ("load/requests", 1.5, "load.requests: 1.5 is not of type"),
+        ("load/latency_us/p98", 3, "load.latency_us: Additional properties"),
+        ("server/threads", 3, "server: Additional properties"),
+        ("status", "fine", "status: 'fine' is not one of"),
+        ("status", "failed", "reasons: [] is too short"),
+        ("reasons", [{"code": "x", "message": "y"}], "reasons: "),
+        ("target", "<script>", "target: '<script>' does not match"),
+        ("started_at", "yesterday", "started_at: "),
+        ("load/latency_us/p50", None, "load.latency_us.p50: is null without a reason"),
+        ("check", None, "check: is null without a reason"),
+        (
+            "unmeasured/load.requests",
+            "x",
+            "unmeasured['load.requests']: gives a reason for what is",
+        ),
+        ("unmeasured/load.rejected", "", "unmeasured.load.rejected: '' is too short"),
+    ],
+)
+def test_a_wrong_trial_is_found_with_its_place(
+    result: Json, path: str, value: Any, words: str
+) -> None:
+    place = result["trials"][2]
+    *steps, last = path.split("/")
+    for step in steps:
+        place = place[step]
+    place[last] = value
+    with pytest.raises(InvalidResult) as error:
+        SCHEMA.check_trial(result["trials"][2])
+    assert str(error.value).startswith(words)
+    with pytest.raises(InvalidResult) as error:
+        SCHEMA.check_document(result)
+    assert str(error.value).startswith("trials[2].")
+
+
+@pytest.mark.parametrize("key", ["load", "unmeasured", "seed", "target_stderr"])
+def test_nothing_may_be_left_out_of_a_trial(result: Json, key: str) -> None:
+    del result["trials"][0][key]
+    with pytest.raises(InvalidResult, match=f"'{key}' is a required property"):
+        SCHEMA.check_trial(result["trials"][0])
+
+
+@pytest.mark.parametrize("thing", [None, [], "trial", 3, {}])
+def test_what_is_no_object_of_a_trial_is_refused(thing: Any) -> None:
+    with pytest.raises(InvalidResult):
+        SCHEMA.check_trial(thing)
+
+
+def test_a_trial_is_planned_and_there_once(result: Json) -> None:
+    twice = copy.deepcopy(result)
+    twice["trials"].append(twice["trials"][0])
+    foreign = copy.deepcopy(result)
+    foreign["trials"][4]["block"] = 77
+    for document, index in ((twice, 36), (foreign, 4)):
+        with pytest.raises(InvalidResult, match=rf"trials\[{index}\]: is not in suite.planned"):
+            SCHEMA.check_document(document)
+
+
+def test_a_failed_trial_is_valid_and_explains_every_null() -> None:
+    suite = load_suite("quick")
+    spec = trial_spec(suite, draw_plan(suite, 1)[0], seed=1)
+    trial = SCHEMA.failed_trial(spec, "2026-01-01T00:00:00.000Z", "trial-crashed", "exited 139")
+    SCHEMA.check_trial(trial)
+    assert trial["load"]["latency_us"]["p99"] is None
+    assert trial["unmeasured"]["server.allocations.per_request"] == "trial-crashed: exited 139"
+
+
+def test_written_is_read_back(result: Json, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    write_result(path, result)
+    assert read_result(path, SCHEMA) == result
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert os.listdir(tmp_path) == ["result.json"]
+
+
+def test_the_summary_is_made_anew_when_read(result: Json, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    summary = copy.deepcopy(result["summary"])
+    result["summary"] = []
+    write_result(path, result)
+    assert read_result(path, SCHEMA)["summary"] == summary
+
+
+def test_a_failure_to_write_leaves_the_old_file_and_no_rest(result: Json, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    write_result(path, result)
+    before = path.read_bytes()
+    with pytest.raises(ValueError):  # no NaN gets into a file
+        write_result(path, {**result, "schema_version": float("nan")})
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError):
+        write_result(tmp_path / "taken", result)
+    assert path.read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == ["result.json", "taken"]
+
+
+def test_a_reader_never_sees_a_part(result: Json, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    write_result(path, result)
+    with path.open() as early:
+        write_result(path, {**result, "trials": []})
+        assert len(json.load(early)["trials"]) == 36  # the old file, whole
+    assert json.loads(path.read_text())["trials"] == []
+
+
+def test_claim_never_takes_an_existing_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "result.json"
+    claim(path)
+    with pytest.raises(UsageError, match="is there already: choose another, or --resume it"):
+        claim(path)
+    with pytest.raises(UsageError, match="cannot write"):
+        claim(path / "below-a-file.json")
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"", "is not JSON"),
+        (b"{", "is not JSON"),
+        (b"\xff\xfe", "is not JSON"),
+        (b"[]", "is no spawnpool result"),
+        (b'{"benchmarks": []}', "is no spawnpool result"),
+        (b'{"schema_version": 2}', "has schema version 2; this is for 1"),
+        (b'{"schema_version": 1}', "is no valid result: top level: "),
+    ],
+)
+def test_no_result_is_refused_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "other.json"
+    path.write_bytes(content)
+    with pytest.raises(UsageError) as error:
+        read_result(path, SCHEMA)
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_truncated_result_is_refused(result: Json, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    write_result(path, result)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(UsageError, match="is not JSON"):
+        read_result(path, SCHEMA)

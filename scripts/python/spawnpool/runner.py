@@ -1,0 +1,159 @@
+"""The command `run`: every trial of a suite, written to the result after each."""
+import random
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from spawnpool import paths
+from spawnpool.context import gather_context
+from spawnpool.documents import Json
+from spawnpool.errors import UsageError
+from spawnpool.plan import PAIRS_PER_BLOCK, PlannedTrial, draw_plan, trial_key
+from spawnpool.preflight import Build, check_driver, check_options
+from spawnpool.progress import progress
+from spawnpool.results import SCHEMA_VERSION, ResultSchema, claim, read_result
+from spawnpool.results import write_result
+from spawnpool.suite import available, load_suite, override, trial_spec
+from spawnpool.summary import summarize
+from spawnpool.table import failures, print_tables
+from spawnpool.trial import Interruption, run_trial
+
+# What has to be the same for trials to go into one result.
+SAME_CONTEXT = ("hostname", "kernel", "cpu_model", "affinity", "binaries", "versions")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The command line of `run`; None where an option is not given."""
+
+    suite: str
+    out: Path | None = None
+    targets: Sequence[str] | None = None
+    blocks: int | None = None
+    seed: int | None = None
+    resume: bool = False
+
+
+def run(options: RunOptions) -> int:
+    """Runs what is planned and not yet in the result. Returns the exit status: 0 every trial is
+    valid, 1 some are not, 128 + the signal that ended it. UsageError for the user's mistakes."""
+    suite = available(override(load_suite(options.suite), options.targets, options.blocks))
+    for skip in suite["skipped"]:
+        words = f"target '{skip['target']}' cannot run: {skip['reason']}"
+        if options.targets is not None:
+            raise UsageError(words)
+        print(f"spawnpool: skipped: {words}", file=sys.stderr)
+    trial_binary = paths.binary("spawnpool-trial")
+    check_driver(suite)
+    check_options(suite)
+
+    schema = ResultSchema()
+    build = Build()
+    context = gather_context()
+    if options.resume:
+        out, result = _resume(options, suite, context, schema)
+    else:
+        out, result = _start(options, suite, context)
+    recorder = Recorder(out, result, schema)
+    recorder.write()
+
+    done = {trial_key(trial) for trial in result["trials"]}
+    left = [PlannedTrial(**planned) for planned in result["suite"]["planned"]]
+    left = [planned for planned in left if trial_key(planned.to_json()) not in done]
+    with Interruption() as interruption, progress(len(done), len(left)) as report:
+        for planned in left:
+            if interruption.signal is not None:
+                break
+            spec = trial_spec(suite, planned, result["suite"]["seed"])
+            try:
+                build.check()
+                trial = run_trial(trial_binary, spec, schema, interruption)
+            except UsageError:
+                if not result["trials"]:
+                    out.unlink()
+                raise
+            if trial is not None:
+                recorder.add(trial)
+                report(trial)
+        if interruption.signal is not None and len(result["trials"]) < len(done) + len(left):
+            _say_how_to_resume(options, out, result)
+            return 128 + interruption.signal
+    return _conclude(out, result)
+
+
+class Recorder:
+    """Keeps the file equal to the result in memory, checked against its schema before each write."""
+
+    def __init__(self, path: Path, result: Json, schema: ResultSchema) -> None:
+        self._path, self._result, self._schema = path, result, schema
+
+    def add(self, trial: Json) -> None:
+        self._result["trials"].append(trial)
+        self.write()
+
+    def write(self) -> None:
+        result = self._result
+        result["summary"] = summarize(result["suite"], result["trials"])
+        # Earlier trials were checked when they came; a check of all after each would grow with them.
+        self._schema.check_document({**result, "trials": result["trials"][-1:]})
+        write_result(self._path, result)
+
+
+def _start(options: RunOptions, suite: Json, context: Json) -> tuple[Path, Json]:
+    seed = random.SystemRandom().randrange(2**32) if options.seed is None else options.seed
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    out = options.out or paths.RESULTS / f"{suite['name']}-{stamp}.json"
+    claim(out)
+    planned = [trial.to_json() for trial in draw_plan(suite, seed)]
+    pairs = PAIRS_PER_BLOCK * suite["blocks"]
+    return out, {
+        "schema_version": SCHEMA_VERSION,
+        "context": context,
+        "suite": {**suite, "seed": seed, "pairs": pairs, "planned": planned},
+        "trials": [],
+        "summary": [],
+    }
+
+
+def _resume(
+    options: RunOptions, suite: Json, context: Json, schema: ResultSchema
+) -> tuple[Path, Json]:
+    if options.out is None:
+        raise UsageError("--resume goes on with a result: name it with --out FILE")
+    result = read_result(options.out, schema)
+    before = dict(result["suite"])
+    if options.seed not in (None, before["seed"]):
+        raise UsageError(f"{options.out} was begun with --seed {before['seed']}: leave --seed out")
+    for key in sorted((set(before) | set(suite)) - {"seed", "pairs", "planned"}):
+        if before.get(key) != suite.get(key):
+            raise UsageError(
+                f"{options.out} is of another suite: '{key}' differs; "
+                "give the suite and options it was begun with, or begin a new result"
+            )
+    for key in SAME_CONTEXT:
+        if result["context"][key] != context[key]:
+            raise UsageError(
+                f"{options.out} was begun under other circumstances: '{key}' differs; begin a new result"
+            )
+    return options.out, result
+
+
+def _say_how_to_resume(options: RunOptions, out: Path, result: Json) -> None:
+    words = ["scripts/spawnpool", "run", options.suite]
+    words += ["--targets", ",".join(options.targets)] if options.targets is not None else []
+    words += ["--blocks", str(options.blocks)] if options.blocks is not None else []
+    words += ["--out", str(out), "--resume"]
+    done, planned = len(result["trials"]), len(result["suite"]["planned"])
+    print(f"interrupted: {out} holds {done} of {planned} trials; go on with", file=sys.stderr)
+    print("  " + " ".join(words), file=sys.stderr)
+
+
+def _conclude(out: Path, result: Json) -> int:
+    print_tables(result, sys.stdout)
+    print(f"result: {out}")
+    wrong = failures(result["trials"])
+    for line in wrong:
+        print(f"spawnpool: {line}", file=sys.stderr)
+    return 1 if wrong else 0

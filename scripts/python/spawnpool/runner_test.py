@@ -1,0 +1,363 @@
+"""Runs real suites: real servers, real load, real signals. The windows are short."""
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spawnpool import paths
+from spawnpool.documents import Json
+from spawnpool.histogram import decode
+from spawnpool.plan import trial_key
+from spawnpool.results import ResultSchema, read_result
+from spawnpool.suite import load_suite
+
+COMMAND = paths.ROOT / "scripts" / "spawnpool"
+PATIENCE = 60.0  # seconds; a test machine may be busy
+
+
+def _suite(directory: Path, **changes: Any) -> Path:
+    """`quick` with windows of 100 ms, few connections and these changes, as a file."""
+    suite = load_suite("quick")
+    for scenario in suite["scenarios"]:
+        scenario["points"] = [{"connections": 4}]
+    suite.update(name="tiny", warmup="100ms", duration="100ms", timeout="1s", blocks=1)
+    suite["accounting"] = {"connections": 4, "requests_per_connection": 5}
+    suite.update(changes)
+    path = directory / "tiny.json"
+    path.write_text(json.dumps(suite))
+    return path
+
+
+def _keep_alive() -> list[Json]:
+    return [{**load_suite("quick")["scenarios"][0], "points": [{"connections": 4}]}]
+
+
+def _run(*words: object, **options: Any) -> "subprocess.CompletedProcess[str]":
+    command = [str(word) for word in (COMMAND, "run", *words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, **options)
+
+
+def _result(path: Path) -> Json:
+    return read_result(path, ResultSchema())
+
+
+def _await(what: str, condition: Callable[[], Any]) -> Any:
+    """Looks until the condition holds, and gives what it gave."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.005)
+    raise AssertionError(f"not within {PATIENCE:.0f} s: {what}")
+
+
+def _descendants(pid: int) -> set[tuple[int, str]]:
+    """The processes below a process, each with its start time, which makes a pid unique."""
+    found = set()
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        try:
+            children = (task / "children").read_text().split()
+        except OSError:
+            continue
+        for child in map(int, children):
+            found |= {(child, _start_time(child))} | _descendants(child)
+    return found
+
+
+def _start_time(pid: int) -> str:
+    """When a process started; "" for one that is gone or only waits to be reaped."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def _names(processes: set[tuple[int, str]]) -> set[str]:
+    names = set()
+    for pid, _ in processes:
+        try:
+            names.add(Path(f"/proc/{pid}/comm").read_text().strip())
+        except OSError:
+            continue
+    return names
+
+
+@contextmanager
+def _started(
+    *words: object, env: dict[str, str] | None = None
+) -> Iterator["subprocess.Popen[str]"]:
+    """A run in a process group of its own, ended in any case."""
+    command = [str(word) for word in (COMMAND, "run", *words)]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _await_load(process: "subprocess.Popen[str]") -> set[tuple[int, str]]:
+    """Waits until the run has finished a trial and loads a server in the next."""
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("[1/")
+
+    def under_load() -> set[tuple[int, str]]:
+        processes = _descendants(process.pid)
+        return processes if "wrk" in _names(processes) else set()
+
+    found: set[tuple[int, str]] = _await("a trial under load", under_load)
+    return found
+
+
+def test_a_run_ends_in_a_table_and_a_valid_result(tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    done = _run(_suite(tmp_path), "--out", out, "--seed", 5)
+    assert (done.returncode, done.stderr.count("\n")) == (0, 8), done.stderr
+    result = _result(out)
+    assert result["suite"]["seed"] == 5 and result["suite"]["pairs"] == 2
+    assert [trial_key(t) for t in result["trials"]] == list(
+        map(trial_key, result["suite"]["planned"])
+    )
+    for trial in result["trials"]:
+        assert trial["status"] == "valid" and trial["load"]["requests"] > 0
+        histogram = decode(trial["load"]["latency_histogram"])
+        assert histogram.total == trial["load"]["requests"]
+        # The histogram keeps three digits.
+        for share, name in ((0.5, "p50"), (0.99, "p99"), (1.0, "max")):
+            stated = trial["load"]["latency_us"][name]
+            assert histogram.quantiles([share])[0] == pytest.approx(stated, rel=1e-3)
+    for entry in result["summary"]:
+        for target in entry["targets"]:
+            assert all(metric["median"] is not None for metric in target["metrics"].values())
+        assert entry["comparisons"][0]["ratios"]["load.throughput_rps"]["pairs"] == 2
+    assert "keep-alive, connections 4" in done.stdout and "churn, connections 4" in done.stdout
+    assert str(out) in done.stdout
+    for command in ("plot", "report"):
+        drawn = subprocess.run(
+            [COMMAND, command, out, "--out", tmp_path / command], timeout=PATIENCE, check=True
+        )
+        assert drawn.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "number, to_group, status",
+    [
+        (signal.SIGINT, True, 130),  # as Ctrl-C on a terminal does
+        (signal.SIGINT, False, 130),
+        (signal.SIGTERM, False, 143),
+        (signal.SIGHUP, True, 129),
+        (signal.SIGKILL, False, -9),
+    ],
+)
+def test_an_interrupted_run_keeps_its_trials_leaves_no_process_and_goes_on(
+    tmp_path: Path, number: signal.Signals, to_group: bool, status: int
+) -> None:
+    suite, out = _suite(tmp_path, scenarios=_keep_alive(), warmup="1s"), tmp_path / "result.json"
+    with _started(suite, "--out", out) as process:
+        processes = _await_load(process)
+        assert {"spawnpool-trial", "spawnpool-serve", "wrk"} <= _names(processes)
+        (os.killpg if to_group else os.kill)(process.pid, number)
+        _, words = process.communicate(timeout=PATIENCE)
+        assert process.returncode == status, words
+    _await("the end of every process", lambda: not any(_start_time(p) == t for p, t in processes))
+
+    before = _result(out)["trials"]
+    assert len(before) == 1
+    if number != signal.SIGKILL:
+        assert f"{out} holds 1 of 4 trials" in words
+        resume = words.splitlines()[-1].split()
+        assert resume[0] == "scripts/spawnpool" and resume[1] == "run"
+        done = _run(*resume[2:])
+    else:
+        done = _run(suite, "--out", out, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("[2/4]")
+    after = _result(out)
+    assert after["trials"][0] == before[0]
+    assert [trial_key(t) for t in after["trials"]] == list(
+        map(trial_key, after["suite"]["planned"])
+    )
+
+    again = _run(suite, "--out", out, "--resume")  # nothing is left to do
+    assert (again.returncode, again.stderr) == (0, "")
+    assert _result(out)["trials"] == after["trials"]
+
+
+def test_a_crash_of_a_trial_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    with _started(_suite(tmp_path, scenarios=_keep_alive(), warmup="1s"), "--out", out) as process:
+        processes = _await_load(process)
+        (trial,) = (pid for pid, _ in processes if _names({(pid, "")}) == {"spawnpool-trial"})
+        os.kill(trial, signal.SIGKILL)
+        _, words = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 1, words
+    _await("the end of every process", lambda: not any(_start_time(p) == t for p, t in processes))
+    result = _result(out)
+    assert [trial["status"] for trial in result["trials"]] == ["valid", "failed", "valid", "valid"]
+    (reason,) = result["trials"][1]["reasons"]
+    assert reason["code"] == "trial-crashed"
+    assert reason["message"].startswith("spawnpool-trial was ended by SIGKILL")
+    assert result["summary"][0]["comparisons"][0]["ratios"]["load.throughput_rps"]["pairs"] == 1
+
+
+def test_a_target_that_dies_fails_and_the_others_go_on(tmp_path: Path) -> None:
+    script = "echo out of luck >&2; exit 3  # {port}"
+    suite = _suite(
+        tmp_path,
+        scenarios=_keep_alive(),
+        targets=[
+            {"name": "worker-pool", "model": "worker-pool"},
+            {"name": "dies", "command": ["/bin/sh", "-c", script]},
+        ],
+    )
+    out = tmp_path / "result.json"
+    done = _run(suite, "--out", out)
+    assert done.returncode == 1
+    result = _result(out)
+    for trial in result["trials"]:
+        if trial["target"] == "dies":
+            assert trial["status"] == "failed" and trial["target_stderr"] == ["out of luck"]
+            assert trial["reasons"][0]["code"] == "target-died-before-ready"
+        else:
+            assert trial["status"] == "valid"
+    told = [
+        line for line in done.stderr.splitlines() if line.startswith("spawnpool: failed: dies,")
+    ]
+    assert len(told) == 2 and "stderr: out of luck" in told[0]
+
+
+def test_only_wrong_answers_end_in_failed_trials_and_nothing_to_draw(tmp_path: Path) -> None:
+    scenarios = _keep_alive()
+    scenarios[0]["expect"] = {"status": 200, "body": "Good bye"}
+    out = tmp_path / "result.json"
+    done = _run(_suite(tmp_path, scenarios=scenarios), "--out", out)
+    assert done.returncode == 1
+    trials = _result(out)["trials"]
+    assert {trial["reasons"][0]["code"] for trial in trials} == {"wrong-answer"}
+    drawn = subprocess.run([COMMAND, "plot", out], capture_output=True, text=True, timeout=PATIENCE)
+    assert drawn.returncode == 2 and "no valid trial to draw" in drawn.stderr
+
+
+def test_the_seed_decides_the_order_and_targets_the_base(tmp_path: Path) -> None:
+    suite = _suite(tmp_path, scenarios=_keep_alive(), accounting=None)
+    orders = []
+    for name in ("one", "two"):
+        out = tmp_path / f"{name}.json"
+        done = _run(
+            suite, "--out", out, "--seed", 9, "--targets", "worker-pool,thread-per-connection"
+        )
+        assert done.returncode == 0, done.stderr
+        result = _result(out)
+        orders.append([trial["target"] for trial in result["trials"]])
+        assert result["summary"][0]["comparisons"][0]["base"] == "worker-pool"
+    assert orders[0] == orders[1]
+    one_target = _run(suite, "--out", tmp_path / "single.json", "--targets", "worker-pool")
+    assert one_target.returncode == 0 and "ratio  " not in one_target.stdout
+
+
+def _refused(done: "subprocess.CompletedProcess[str]") -> str:
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    return done.stderr
+
+
+def test_an_option_the_server_does_not_know_ends_the_run_before_it_starts(tmp_path: Path) -> None:
+    target = {"name": "pool", "model": "worker-pool", "options": ["--wrokers", "3"]}
+    out = tmp_path / "result.json"
+    line = _refused(_run(_suite(tmp_path, targets=[target]), "--out", out))
+    assert line.startswith("spawnpool: target 'pool': spawnpool-server: ") and "--wrokers" in line
+    assert not out.exists()
+
+
+def test_what_a_trial_refuses_ends_the_run_with_its_line(tmp_path: Path) -> None:
+    suite = _suite(tmp_path, cpus={"server": [1023], "generator": [0]})
+    out = tmp_path / "result.json"
+    assert "1023" in _refused(_run(suite, "--out", out))
+    assert not out.exists()
+
+
+def test_a_build_that_changes_during_a_run_ends_it(tmp_path: Path) -> None:
+    # A build of links to the real one, whose library is then another file.
+    build, out = tmp_path / "build", tmp_path / "result.json"
+    for kind in ("bin", "lib"):
+        (build / kind).mkdir(parents=True)
+        for file in (paths.build_dir() / kind).iterdir():
+            (build / kind / file.name).symlink_to(file)
+    library = build / "lib" / "libspawnpool_alloc.so"
+    suite = _suite(tmp_path, scenarios=_keep_alive(), warmup="1s")
+    with _started(
+        suite, "--out", out, env={**os.environ, "SPAWNPOOL_BUILD": str(build)}
+    ) as process:
+        _await_load(process)
+        content = library.read_bytes()
+        library.unlink()
+        library.write_bytes(content)
+        _, words = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 2
+    assert words.splitlines()[-1].startswith(f"spawnpool: {build} was rebuilt during the run")
+    assert len(_result(out)["trials"]) == 2
+
+
+def test_a_missing_wrk_ends_the_run_before_it_starts(tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    done = _run("quick", "--out", out, env={**os.environ, "PATH": str(tmp_path)})
+    assert _refused(done).startswith("spawnpool: wrk is not installed: run scripts/setup.sh")
+    assert not out.exists()
+
+
+def test_results_are_neither_overwritten_nor_mixed(tmp_path: Path) -> None:
+    suite = _suite(tmp_path, scenarios=_keep_alive(), accounting=None)
+    out = tmp_path / "result.json"
+    assert _run(suite, "--out", out, "--targets", "worker-pool").returncode == 0
+    before = out.read_bytes()
+    assert "is there already" in _refused(_run(suite, "--out", out))
+    assert "'targets' differs" in _refused(_run(suite, "--out", out, "--resume"))
+    same = (suite, "--out", out, "--targets", "worker-pool", "--resume")
+    assert "'blocks' differs" in _refused(_run(*same, "--blocks", 7))
+    assert "leave --seed out" in _refused(_run(*same, "--seed", 1))
+    assert "name it with --out" in _refused(_run(suite, "--resume"))
+    assert "cannot read" in _refused(_run(suite, "--out", tmp_path / "no.json", "--resume"))
+
+    other = json.loads(before)
+    other["context"]["binaries"]["spawnpool-server"] = "0" * 64
+    out.write_text(json.dumps(other))
+    assert "other circumstances: 'binaries' differs" in _refused(_run(*same))
+    out.write_bytes(before[:1000])
+    assert "is not JSON" in _refused(_run(*same))
+
+
+def test_a_terminal_shows_elapsed_and_remaining_time(tmp_path: Path) -> None:
+    suite = _suite(tmp_path, scenarios=_keep_alive(), accounting=None)
+    main_end, terminal = pty.openpty()
+    with subprocess.Popen(
+        [COMMAND, "run", suite, "--out", tmp_path / "result.json"],
+        stdout=subprocess.DEVNULL,
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "160"},
+    ) as process:
+        os.close(terminal)
+        shown = b""
+        try:
+            while part := os.read(main_end, 65536):
+                shown += part
+        except OSError:  # how a terminal reads when its other end is closed
+            pass
+        os.close(main_end)
+        assert process.wait(PATIENCE) == 0
+    assert b"elapsed" in shown and b"left" in shown and b"4/4" in shown

@@ -1,0 +1,119 @@
+"""Suites: what to measure, as data. Shipped ones lie in scripts/suites/."""
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonschema import Draft7Validator
+
+from spawnpool.documents import Json, complaint, load_schema, read_json
+from spawnpool.errors import UsageError, unknown
+from spawnpool.paths import SUITES, bin_dir
+from spawnpool.plan import PlannedTrial
+
+
+def known_suites() -> list[str]:
+    """The names of the shipped suites."""
+    return sorted(path.stem for path in SUITES.glob("*.json") if path.stem != "schema")
+
+
+def load_suite(name_or_path: str) -> Json:
+    """Reads and checks a suite, given by a shipped name or the path of a JSON file."""
+    path = Path(name_or_path)
+    if name_or_path in known_suites():
+        path = SUITES / f"{name_or_path}.json"
+    elif path.suffix != ".json" and not path.is_file():
+        error = unknown("suite", name_or_path, known_suites())
+        raise UsageError(f"{error} (or give the path of a JSON file)")
+    suite = read_json(path)
+    wrong = complaint(Draft7Validator(load_schema(SUITES / "schema.json")), suite)
+    wrong = wrong or _contradiction(suite)
+    if wrong is not None:
+        raise UsageError(f"{path}: {wrong}")
+    checked: Json = suite
+    return checked
+
+
+def _contradiction(suite: Json) -> str | None:
+    """What a schema cannot say about a suite."""
+    for kind in ("targets", "scenarios"):
+        seen: set[str] = set()
+        for index, item in enumerate(suite[kind]):
+            if item["name"] in seen:
+                return f"{kind}[{index}].name: '{item['name']}' is there already: names are unique"
+            seen.add(item["name"])
+    for index, target in enumerate(suite["targets"]):
+        if "command" in target:
+            placeholder = any("{port}" in word for word in target["command"])
+            ways = placeholder + ("port" in target) + bool(target.get("ready_line"))
+            if ways != 1:
+                return (
+                    f"targets[{index}]: say how its port is known, by one of 'port', "
+                    "'ready_line': true or '{port}' in an argument of the command"
+                )
+    return None
+
+
+def override(suite: Json, targets: Sequence[str] | None, blocks: int | None) -> Json:
+    """The suite with the targets named (in the order named: the first is the base) and blocks."""
+    changed = dict(suite)
+    if targets is not None:
+        by_name = {target["name"]: target for target in suite["targets"]}
+        for name in targets:
+            if name not in by_name:
+                raise unknown("target", name, by_name)
+        if len(set(targets)) != len(targets):
+            raise UsageError(f"--targets names one twice: {','.join(targets)}")
+        changed["targets"] = [by_name[name] for name in targets]
+    if blocks is not None:
+        changed["blocks"] = blocks
+    return changed
+
+
+def available(suite: Json) -> Json:
+    """The suite without the optional targets that this machine lacks; these, with the reason, are
+    listed under its key `skipped`. UsageError when no target is left."""
+    targets, skipped = [], []
+    for target in suite["targets"]:
+        missing = _missing(target) if "optional" in target else None
+        if missing is None:
+            targets.append(target)
+        else:
+            reason = f"{missing} is missing: install {target['optional']} and build again"
+            skipped.append({"target": target["name"], "reason": reason})
+    if not targets:
+        raise UsageError(f"no target can run: {skipped[0]['reason']}")
+    return {**suite, "targets": targets, "skipped": skipped}
+
+
+def _missing(target: Json) -> str | None:
+    """What the target's command needs and is not there."""
+    words = _command(target)
+    if shutil.which(words[0]) is None:
+        return words[0]
+    built = [word for word in words if word.startswith(f"{bin_dir()}/")]
+    return next((word for word in built if not os.access(word, os.X_OK)), None)
+
+
+def _command(target: Json) -> list[str]:
+    return [word.replace("{bin}", str(bin_dir())) for word in target["command"]]
+
+
+def trial_spec(suite: Json, planned: PlannedTrial, seed: int) -> Json:
+    """The input of spawnpool-trial for one planned trial."""
+    (target,) = (item for item in suite["targets"] if item["name"] == planned.target)
+    (scenario,) = (item for item in suite["scenarios"] if item["name"] == planned.scenario)
+    if "command" in target:
+        target = {**target, "command": _command(target)}
+    spec = {
+        "target": {key: value for key, value in target.items() if key != "optional"},
+        "scenario": {key: value for key, value in scenario.items() if key != "points"},
+        "point": planned.point,
+        "block": planned.block,
+        "position": planned.position,
+        "seed": seed,
+    }
+    for key in ("driver", "warmup", "duration", "timeout", "accounting", "limits", "cpus"):
+        if key in suite:
+            spec[key] = suite[key]
+    return spec

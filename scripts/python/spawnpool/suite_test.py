@@ -1,0 +1,202 @@
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spawnpool.documents import Json
+from spawnpool.errors import UsageError
+from spawnpool.plan import PAIRS_PER_BLOCK, draw_plan
+from spawnpool.statistics import MINIMUM_PAIRS
+from spawnpool.suite import available, known_suites, load_suite, override, trial_spec
+from spawnpool.trial import seconds
+
+
+def test_every_shipped_suite_is_valid_and_named_as_its_file() -> None:
+    assert "quick" in known_suites() and "schema" not in known_suites()
+    for name in known_suites():
+        assert load_suite(name)["name"] == name
+
+
+def test_quick_has_the_pairs_an_interval_needs_and_takes_a_minute() -> None:
+    suite = load_suite("quick")
+    assert PAIRS_PER_BLOCK * suite["blocks"] >= MINIMUM_PAIRS
+    measured = seconds(suite["warmup"]) + seconds(suite["duration"])
+    assert len(draw_plan(suite, 1)) * measured <= 60
+
+
+def test_a_path_is_a_suite_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(load_suite("quick")))
+    assert load_suite(str(path)) == load_suite("quick")
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("quik", "unknown suite 'quik': did you mean 'quick'? known: "),
+        ("schema", "unknown suite 'schema'"),
+        ("there-is-no.json", "cannot read there-is-no.json: No such file"),
+    ],
+)
+def test_an_unknown_suite_names_the_known(name: str, words: str) -> None:
+    with pytest.raises(UsageError) as error:
+        load_suite(name)
+    assert words in str(error.value)
+
+
+def _edit(suite: Json, path: str, value: Any) -> None:
+    *steps, last = path.split("/")
+    for step in steps:
+        suite = suite[int(step) if step.isdigit() else step]  # type: ignore[index]
+    suite[int(last) if last.isdigit() else last] = value  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "path, value, words",
+    [
+        ("blocks", 0, "blocks: 0 is less than the minimum of 1"),
+        ("blocks", "3", "blocks: '3' is not of type 'integer'"),
+        ("durations", "1s", "top level: Additional properties are not allowed ('durations'"),
+        ("warmup", "0.3s", "warmup: '0.3s' does not match"),
+        ("timeout", "500ms", "timeout: '500ms' does not match"),
+        ("driver", "ab", "driver: 'ab' is not one of ['wrk']"),
+        ("targets", [], "targets: [] is too short"),
+        ("targets/0/model", "worker-pol", "targets[0].model: 'worker-pol' is not one of"),
+        ("targets/0/name", "a b", "targets[0].name: 'a b' does not match"),
+        ("targets/1/name", "thread-per-connection", "targets[1].name: 'thread-per-connection' is"),
+        ("targets/0/command", ["x"], "targets[0]:"),
+        ("targets/1", {"name": "x"}, "targets[1]:"),
+        ("targets/1", {"name": "x", "command": ["x"]}, "targets[1]: say how its port is known"),
+        (
+            "targets/1",
+            {"name": "x", "command": ["x", "{port}"], "port": 80},
+            "targets[1]: say how its port is known",
+        ),
+        ("targets/1", {"name": "x", "command": ["x"], "options": []}, "targets[1]: 'model' is a"),
+        ("scenarios/1/name", "keep-alive", "scenarios[1].name: 'keep-alive' is there already"),
+        ("scenarios/0/points/1/connection", 3, "scenarios[0].points[1]: Additional properties"),
+        ("scenarios/0/requests_per_connection", 7, "scenarios[0].requests_per_connection: 7"),
+        ("limits/error_share", 2, "limits.error_share: 2 is greater than the maximum of 1"),
+    ],
+)
+def test_a_broken_suite_is_refused_with_place_and_fault(
+    tmp_path: Path, path: str, value: Any, words: str
+) -> None:
+    suite = copy.deepcopy(load_suite("quick"))
+    _edit(suite, path, value)
+    file = tmp_path / "broken.json"
+    file.write_text(json.dumps(suite))
+    with pytest.raises(UsageError) as error:
+        load_suite(str(file))
+    assert str(error.value).startswith(f"{file}: {words}")
+    assert "\n" not in str(error.value) and len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, NaN]", "[" * 100_000, "\x00"])
+def test_what_is_not_json_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "broken.json"
+    file.write_text(text)
+    with pytest.raises(UsageError, match="is not JSON"):
+        load_suite(str(file))
+
+
+def test_overrides_choose_targets_and_blocks_and_leave_the_suite_alone() -> None:
+    suite = load_suite("quick")
+    before = copy.deepcopy(suite)
+    changed = override(suite, ["worker-pool"], 9)
+    assert [target["name"] for target in changed["targets"]] == ["worker-pool"]
+    assert changed["blocks"] == 9
+    assert suite == before
+    assert override(suite, None, None) == suite
+
+
+@pytest.mark.parametrize(
+    "targets, words",
+    [
+        (["worker-pol"], "unknown target 'worker-pol': did you mean 'worker-pool'?"),
+        ([""], "unknown target '': known: thread-per-connection, worker-pool"),
+        (["worker-pool", "worker-pool"], "names one twice"),
+    ],
+)
+def test_targets_must_be_of_the_suite(targets: list[str], words: str) -> None:
+    with pytest.raises(UsageError) as error:
+        override(load_suite("quick"), targets, None)
+    assert words in str(error.value)
+
+
+def test_a_spec_holds_what_one_trial_needs() -> None:
+    suite = load_suite("quick")
+    planned = draw_plan(suite, 1)[0]
+    spec = trial_spec(suite, planned, seed=1)
+    assert spec["target"]["name"] == planned.target
+    assert spec["scenario"]["name"] == planned.scenario and "points" not in spec["scenario"]
+    assert spec["point"] == planned.point
+    assert spec["warmup"] == "300ms" and spec["accounting"] == suite["accounting"]
+    assert (spec["block"], spec["position"], spec["seed"]) == (0, 0, 1)
+    assert "cpus" not in spec
+
+
+def _with_optional(*command: str) -> Json:
+    target = {"name": "x", "command": list(command), "ready_line": True, "optional": "a-package"}
+    suite = load_suite("quick")
+    return {**suite, "targets": [*suite["targets"], target]}
+
+
+def _programs(monkeypatch: pytest.MonkeyPatch, build: Path, *names: str) -> None:
+    monkeypatch.setenv("SPAWNPOOL_BUILD", str(build))
+    (build / "bin").mkdir(exist_ok=True)
+    for name in names:
+        (build / "bin" / name).touch(mode=0o755)
+
+
+@pytest.mark.parametrize(
+    "command, missing",
+    [
+        (["{bin}/there"], None),
+        (["env", "A=1", "{bin}/there", "--port", "1"], None),
+        (["sh"], None),
+        (["{bin}/none"], "bin/none"),
+        (["env", "A=1", "{bin}/none"], "bin/none"),
+        (["no-such-program", "{bin}/there"], "no-such-program"),
+    ],
+)
+def test_an_optional_target_that_is_not_there_is_skipped_by_name(
+    command: list[str], missing: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _programs(monkeypatch, tmp_path, "there")
+    suite = available(_with_optional(*command))
+    names = [target["name"] for target in suite["targets"]]
+    if missing is None:
+        assert names[2:] == ["x"] and suite["skipped"] == []
+    else:
+        assert len(names) == 2
+        (skip,) = suite["skipped"]
+        assert skip["target"] == "x"
+        assert f"{missing} is missing: install a-package and build again" in skip["reason"]
+
+
+def test_only_an_optional_target_is_skipped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _programs(monkeypatch, tmp_path)
+    suite = _with_optional("{bin}/none")
+    with pytest.raises(UsageError, match="no target can run: .*/bin/none is missing"):
+        available({**suite, "targets": suite["targets"][2:]})
+    del suite["targets"][2]["optional"]
+    assert available(suite) == {**suite, "skipped": []}
+
+
+def test_a_trial_gets_the_command_with_its_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _programs(monkeypatch, tmp_path, "there")
+    suite = _with_optional("env", "A={bin}", "{bin}/there", "{port}")
+    planned = next(trial for trial in draw_plan(suite, 1) if trial.target == "x")
+    assert trial_spec(suite, planned, seed=1)["target"] == {
+        "name": "x",
+        "command": ["env", f"A={tmp_path}/bin", f"{tmp_path}/bin/there", "{port}"],
+        "ready_line": True,
+    }
+    assert suite["targets"][2]["command"][2] == "{bin}/there"

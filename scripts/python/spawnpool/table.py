@@ -1,0 +1,203 @@
+"""The comparison of two targets as rows of words, and as tables on a terminal."""
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from spawnpool.documents import Json
+from spawnpool.metrics import METRICS
+from spawnpool.statistics import MINIMUM_PAIRS
+
+NOT_KNOWN = "–"
+# Below this share of a core, both of server and generator waited for something else.
+BUSY = 0.8
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of a comparison, ready to show."""
+
+    metric: str
+    base: str
+    other: str
+    ratio: str
+    interval: str
+    pairs: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All metrics of two targets at one scenario and point; `other` is "" where there is but one."""
+
+    title: str
+    base: str
+    other: str
+    rows: list[Row]
+
+
+def number(value: float | None) -> str:
+    """A value in at least three significant digits, thousands separated; NOT_KNOWN for None."""
+    if value is None:
+        return NOT_KNOWN
+    if value == int(value):
+        return f"{value:,.0f}"
+    for least, digits in ((1000, 0), (100, 1), (10, 2), (1, 3)):
+        if abs(value) >= least:
+            return f"{value:,.{digits}f}"
+    return f"{value:.3g}"
+
+
+def point_title(scenario: str, point: Json) -> str:
+    """How a scenario at a point is called: "keep-alive, connections 16"."""
+    return ", ".join([scenario] + [f"{key} {value}" for key, value in sorted(point.items())])
+
+
+def comparisons(summary: list[Json]) -> Iterator[Comparison]:
+    """What a summary has to show, in its order."""
+    for entry in summary:
+        title = point_title(entry["scenario"], entry["point"])
+        targets = {target["target"]: target["metrics"] for target in entry["targets"]}
+        if not entry["comparisons"]:
+            ((name, metrics),) = targets.items()
+            rows = [Row(m.label, _median(metrics[m.path]), "", "", "", "") for m in METRICS]
+            yield Comparison(title, name, "", rows)
+        for pair in entry["comparisons"]:
+            base, other = targets[pair["base"]], targets[pair["target"]]
+            rows = []
+            for metric in METRICS:
+                ratio = pair["ratios"][metric.path]
+                rows.append(
+                    Row(
+                        f"{metric.label} {'↑' if metric.better == 'higher' else '↓'}",
+                        _median(base[metric.path]),
+                        _median(other[metric.path]),
+                        _ratio(ratio["ratio"]),
+                        _interval(ratio, base[metric.path]["exact"]),
+                        str(ratio["pairs"]),
+                    )
+                )
+            yield Comparison(title, pair["base"], pair["target"], rows)
+
+
+def _median(metric: Json) -> str:
+    if metric["varies"]:
+        return f"{number(metric['min'])} to {number(metric['max'])} (!)"
+    return number(metric["median"])
+
+
+def _ratio(value: float | None) -> str:
+    if value is None:
+        return NOT_KNOWN
+    return f"{value:.3f}" if 0.1 <= value < 100 else f"{value:.3g}"
+
+
+def _interval(ratio: Json, exact: bool) -> str:
+    if ratio["interval"] is not None:
+        low, high = ratio["interval"]
+        return f"{_ratio(low)} to {_ratio(high)}"
+    return "exact" if exact and ratio["ratio"] is not None else NOT_KNOWN
+
+
+def notes(result: Json) -> list[str]:
+    """What a reader of the tables has to know, a line each."""
+    lines = [
+        "Medians of the valid trials; ↑ more is better, ↓ less is better. The ratio is the second "
+        "target / the first: the median of n pairs of adjacent trials, with its sign-test interval "
+        f"of at least 95 % (from n = {MINIMUM_PAIRS} on)."
+    ]
+    for path, reason in sorted(missing(result["summary"]).items()):
+        lines.append(f"{path} is not known: {reason}")
+    if any(metric["varies"] for metric in _metrics(result["summary"])):
+        lines.append(
+            "(!) a counted metric that varies between trials of one target: do not trust it"
+        )
+    return lines + list(_idle_cores(result))
+
+
+def _idle_cores(result: Json) -> Iterator[str]:
+    """Where nobody was busy, throughput says nothing of the server's peak."""
+    for entry in result["summary"]:
+        for target in entry["targets"]:
+            used = [
+                (trial["server"]["cpu_utilization"], trial["load"]["generator"]["cpu_utilization"])
+                for trial in result["trials"]
+                if (trial["scenario"], trial["point"]) == (entry["scenario"], entry["point"])
+                and (trial["target"], trial["status"]) == (target["target"], "valid")
+            ]
+            known = [pair for pair in used if None not in pair]
+            if not known:
+                continue
+            server, generator = (statistics.median(side) for side in zip(*known))
+            if max(server, generator) < BUSY:
+                yield (
+                    f"{point_title(entry['scenario'], entry['point'])}: the core of "
+                    f"{target['target']} was busy {server:.0%} of the time, the generator's "
+                    f"{generator:.0%}: this is no peak throughput (other work on the machine?)"
+                )
+
+
+def missing(summary: list[Json]) -> dict[str, str]:
+    """The metrics that no trial of some target has, with a reason for each."""
+    return {
+        path: metric["reason"]
+        for entry in summary
+        for target in entry["targets"]
+        for path, metric in target["metrics"].items()
+        if metric["median"] is None and target["trials"]["valid"] > 0
+    }
+
+
+def _metrics(summary: list[Json]) -> Iterator[Json]:
+    for entry in summary:
+        for target in entry["targets"]:
+            yield from target["metrics"].values()
+
+
+def failures(trials: list[Json]) -> list[str]:
+    """One line per trial that is not valid: its reasons and the last its target said on stderr."""
+    lines = []
+    for trial in trials:
+        if trial["status"] != "valid":
+            where = point_title(trial["scenario"], trial["point"])
+            why = "; ".join(f"{r['code']}: {r['message']}" for r in trial["reasons"])
+            said = f"; stderr: {trial['target_stderr'][-1]}" if trial["target_stderr"] else ""
+            place = f"block {trial['block']}, position {trial['position']}"
+            line = f"{trial['status']}: {trial['target']}, {where} ({place}): {why}{said}"
+            lines.append(" ".join(line.split()))
+    return lines
+
+
+def print_tables(result: Json, file: TextIO) -> None:
+    """Prints the summary, in lines of at most 100 columns or, rather than cut a number, longer."""
+    tables = [_table(comparison) for comparison in comparisons(result["summary"])]
+    endless = Console(width=10_000)
+    width = max(Measurement.get(endless, endless.options, table).maximum for table in tables)
+    console = Console(file=file, width=max(width, 100), highlight=False)
+    for table in tables:
+        console.print(table)
+    for line in notes(result):
+        console.print(Text(line), width=100)
+
+
+def _table(comparison: Comparison) -> Table:
+    table = Table(title=comparison.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    paired: list[tuple[str, Any]] = [("metric", "left"), (comparison.base, "right")]
+    if comparison.other:
+        paired += [
+            (comparison.other, "right"),
+            ("ratio", "right"),
+            ("interval", "right"),
+            ("n", "right"),
+        ]
+    for header, justify in paired:
+        table.add_column(header, justify=justify, no_wrap=True)
+    for row in comparison.rows:
+        cells = (row.metric, row.base, row.other, row.ratio, row.interval, row.pairs)
+        table.add_row(*cells[: len(paired)])
+    return table

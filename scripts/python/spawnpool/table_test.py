@@ -1,0 +1,91 @@
+import io
+
+from spawnpool.table import comparisons, failures, notes, number, print_tables
+from spawnpool.testing import example_result, fail
+
+
+def _printed(result: dict[str, object]) -> str:
+    text = io.StringIO()
+    print_tables(result, text)
+    return text.getvalue()
+
+
+def test_numbers_keep_at_least_three_digits() -> None:
+    shown = [number(v) for v in (51234.4, 312.44, 14.0, 18.618, 2.5, 0.01234, 0.0, 1e9, None)]
+    assert shown == ["51,234", "312.4", "14", "18.62", "2.500", "0.0123", "0", "1,000,000,000", "–"]
+
+
+def test_every_value_is_there_within_100_columns() -> None:
+    result = example_result()
+    text = _printed(result)
+    assert max(len(line) for line in text.splitlines()) <= 100
+    assert "…" not in text
+    for comparison in comparisons(result["summary"]):
+        assert comparison.title in text
+        for row in comparison.rows:
+            line = next(
+                line
+                for line in text[text.index(comparison.title) :].splitlines()
+                if row.metric in line
+            )
+            for cell in (row.base, row.other, row.ratio, row.interval, row.pairs):
+                assert cell in line
+
+
+def test_long_names_widen_the_table_rather_than_cut_a_number() -> None:
+    result = example_result()
+    for target in (t for entry in result["summary"] for t in entry["targets"]):
+        target["target"] += "-" + "x" * 40
+    for pair in (c for entry in result["summary"] for c in entry["comparisons"]):
+        pair["base"] += "-" + "x" * 40
+        pair["target"] += "-" + "x" * 40
+    text = _printed(result)
+    assert "…" not in text and "worker-pool-" + "x" * 40 in text
+
+
+def test_one_target_is_shown_without_ratios() -> None:
+    result = example_result()
+    for entry in result["summary"]:
+        entry["targets"].pop()
+        entry["comparisons"].clear()
+    text = _printed(result)
+    assert "thread-per-connection" in text and "ratio  " not in text
+
+
+def test_what_varies_or_is_unknown_is_said() -> None:
+    result = example_result()
+    metrics = result["summary"][0]["targets"][0]["metrics"]
+    metrics["server.allocations.per_request"].update(varies=True, min=2, max=2.5)
+    metrics["load.latency_us.p99"].update(median=None, reason="the driver lost it")
+    text = _printed(result)
+    assert "2 to 2.500 (!)" in text
+    said = " ".join(notes(result))
+    assert "a counted metric that varies" in said
+    assert "load.latency_us.p99 is not known: the driver lost it" in said
+
+
+def test_throughput_with_idle_cores_is_no_peak() -> None:
+    result = example_result()
+    assert "no peak" not in " ".join(notes(result))
+    for trial in result["trials"]:
+        if trial["scenario"] == "churn" and trial["target"] == "worker-pool":
+            trial["server"]["cpu_utilization"] = 0.13
+            trial["load"]["generator"]["cpu_utilization"] = 0.11
+    (line,) = (line for line in notes(result) if "no peak" in line)
+    assert line.startswith(
+        "churn, connections 16: the core of worker-pool was busy 13% of the time"
+    )
+    for trial in result["trials"]:
+        trial["load"]["generator"]["cpu_utilization"] = 0.95  # the generator was the limit
+    assert "no peak" not in " ".join(notes(result))
+
+
+def test_a_failure_is_one_line_with_its_reason() -> None:
+    result = example_result()
+    fail(result["trials"][3], "target-died-under-load", "ended by SIGSEGV\nafter 3 requests")
+    (line,) = failures(result["trials"])
+    trial = result["trials"][3]
+    assert line.startswith(f"invalid: {trial['target']}, keep-alive, connections 16 (block 0, ")
+    assert line.endswith("target-died-under-load: ended by SIGSEGV after 3 requests")
+    trial["target_stderr"] = ["warming up", "out of luck"]
+    assert failures([trial])[0].endswith("after 3 requests; stderr: out of luck")

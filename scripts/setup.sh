@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Installs from the distribution's packages (Debian 12, Ubuntu 22.04 and later) what is still missing.
+# Relies on nothing but the essential packages of a minimal Debian.
+# Exit status: 0 all is there, 1 apt-get failed, 2 wrong argument, unknown system or no right to install.
+set -euo pipefail
+
+bench_packages='
+g++                 compiles the servers and the harness
+cmake               configures the build
+ninja-build         runs the build
+libboost-dev        Boost.Beast parses HTTP in the servers
+nlohmann-json3-dev  reads and writes JSON in the harness
+libcli11-dev        command lines of the executables
+zlib1g-dev          compresses latency histograms
+libbenchmark-dev    runs the micro-benchmarks
+wrk                 generates the load
+python3             runs scripts/spawnpool
+python3-numpy       arrays for statistics and pictures
+python3-scipy       statistics
+python3-matplotlib  draws the pictures
+python3-rich        progress display and tables
+python3-jsonschema  validates suites and results
+python3-jinja2      writes the report page
+'
+
+test_packages='
+libgtest-dev        unit tests in C++
+python3-pytest      unit tests in Python
+valgrind            counts allocations a second, independent way
+clang-format-14     checks the C++ format
+clang-tidy-14       static analysis of C++
+black               checks the Python format
+mypy                checks the Python types
+python3-typeshed    types of the standard library, for mypy
+shellcheck          static analysis of shell scripts
+golang-go           builds the peers in Go
+golang-github-valyala-fasthttp-dev  the peer fasthttp
+nginx-light         the peer nginx
+'
+
+usage() {
+  cat <<'TEXT'
+Usage: scripts/setup.sh [bench|test]
+Installs the missing packages with apt-get (through sudo when not root).
+  bench  what scripts/bench.sh needs (default)
+  test   what scripts/test.sh needs: bench, and the tools of the tests
+TEXT
+}
+
+fail() {  # STATUS MESSAGE
+  printf 'setup.sh: %s\n' "$2" >&2
+  exit "$1"
+}
+
+case "$#:${1-bench}" in
+  0:bench | 1:bench) wanted=$bench_packages ;;
+  1:test) wanted=$bench_packages$test_packages ;;
+  1:-h | 1:--help) usage; exit 0 ;;
+  *) fail 2 "cannot set up '$*'; say 'bench' or 'test' (see scripts/setup.sh --help)" ;;
+esac
+
+declare -a names=()
+declare -A why=()
+while read -r name reason; do
+  [[ -n $name ]] || continue
+  names+=("$name")
+  why[$name]=$reason
+done <<<"$wanted"
+
+# A subshell, because os-release is shell text that sets any variable it likes.
+# shellcheck source=/dev/null
+is_debian() {
+  command -v apt-get >/dev/null && command -v dpkg-query >/dev/null && [[ -r /etc/os-release ]] &&
+    (. /etc/os-release && [[ " ${ID-} ${ID_LIKE-} " =~ \ (debian|ubuntu)\  ]])
+}
+is_debian || fail 2 "no Debian or Ubuntu with apt-get; install the like of: ${names[*]}"
+
+# dpkg-query fails when it knows nothing of a package; a removed package may be known as "config-files".
+declare -A installed=()
+while read -r state name; do
+  if [[ $state == installed ]]; then
+    installed[$name]=yes
+  fi
+done < <(dpkg-query --show --showformat='${db:Status-Status} ${Package}\n' "${names[@]}" 2>/dev/null)
+
+missing=()
+for name in "${names[@]}"; do
+  [[ -n ${installed[$name]-} ]] || missing+=("$name")
+done
+((${#missing[@]})) || exit 0
+
+as_root=()
+if ((EUID != 0)); then
+  command -v sudo >/dev/null ||
+    fail 2 "not root and no sudo; run as root: apt-get update && apt-get install --no-install-recommends ${missing[*]}"
+  as_root=(sudo)
+fi
+for name in "${missing[@]}"; do
+  echo "setup.sh: installs $name: ${why[$name]}"
+done
+
+log=$(mktemp -t spawnpool-setup.XXXXXX)
+# A PATH without sbin (plain su) makes dpkg fail; a fresh machine may be busy with upgrades of its own.
+apt_get() {
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive PATH="$PATH:/usr/sbin:/sbin" \
+    apt-get -qq -o DPkg::Lock::Timeout=300 "$@" >>"$log" </dev/null 2>&1
+}
+# A failed update is no failure yet: one broken source need not be the one that is needed.
+apt_get update || true
+apt_get install --yes --no-install-recommends "${missing[@]}" || {
+  error=$(grep -m 1 '^E:' "$log" || tail -n 1 "$log")
+  fail 1 "apt-get failed: ${error#E: }; check network and package sources, then try again (all it said: $log)"
+}
+rm -f "$log"

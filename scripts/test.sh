@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Every test of the project, on a fresh machine or a built tree. CI runs this and nothing else.
+# Exit status: 0 all passed, 1 a stage failed, 2 wrong argument or no way to set up.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/step.sh
+
+# The distribution's own interpreter and packages, whatever the caller has activated or installed for himself.
+python=/usr/bin/python3
+export PYTHONNOUSERSITE=1 PYTHONDONTWRITEBYTECODE=1
+unset PYTHONPATH PYTHONHOME
+config=scripts/python/pyproject.toml
+
+stage_format() {  # C++ and Python are formatted
+  find servers harness -name '*.[ch]pp' -print0 | xargs -0 clang-format-14 --dry-run -Werror
+  $python -m black --quiet --check --config $config scripts scripts/spawnpool servers/peers
+}
+
+stage_shell() {  # shell scripts are free of the known mistakes
+  shellcheck -x scripts/*.sh .ci/run
+}
+
+stage_types() {  # Python types
+  $python -m mypy --config-file $config --cache-dir build/mypy scripts/*.py scripts/python servers/peers/*.py
+}
+
+stage_release() {  # C++ tests, as measured
+  cmake --preset release -DBUILD_TESTING=ON
+  cmake --build --preset release
+  ctest --preset release --no-tests=error
+}
+
+stage_python() {  # tests of the scripts, of the command spawnpool and of the peers
+  $python -m pytest -q -c $config scripts servers/peers
+}
+
+stage_tidy() {  # static analysis of every C++ file of the programs
+  cmake --preset release -DBUILD_TESTING=ON >/dev/null
+  # Not of the tests, whose macros take as long to analyse as everything else.
+  # shellcheck disable=SC2016
+  $python -c '
+import json, re
+files = {entry["file"] for entry in json.load(open("build/release/compile_commands.json"))}
+tests = re.compile(r"_test\.|_cases\.|_workload\.|/testing/")
+print(*(file for file in files if not tests.search(file)), sep="\0", end="")' |
+    xargs -0 -n 1 -P "$(nproc)" \
+      bash -c 'out=$(clang-tidy-14 --quiet -p build/release "$0" 2>&1) || { echo "$out"; exit 1; }'
+}
+
+stage_asan-ubsan() {  # C++ tests, watched for wrong memory accesses, leaks and undefined behaviour
+  cmake --preset asan-ubsan -DBUILD_TESTING=ON
+  cmake --build --preset asan-ubsan
+  ctest --preset asan-ubsan --no-tests=error
+}
+
+stage_tsan() {  # C++ tests, watched for data races
+  # ThreadSanitizer cannot map its shadow where kernels randomise addresses by more than 28 bits.
+  local fixed=(setarch --addr-no-randomize)
+  "${fixed[@]}" true 2>/dev/null || fixed=()
+  cmake --preset tsan -DBUILD_TESTING=ON
+  "${fixed[@]}" cmake --build --preset tsan
+  "${fixed[@]}" ctest --preset tsan --no-tests=error
+}
+
+mapfile -t all < <(sed -n 's/^stage_\([a-z-]*\)() {  # .*/\1/p' scripts/test.sh)
+
+usage() {
+  echo "Usage: scripts/test.sh [STAGE...]"
+  echo "Installs what is missing, then runs the given stages, or all, in this order:"
+  sed -n 's/^stage_\([a-z-]*\)() {  # /\1 /p' scripts/test.sh | while read -r name words; do
+    printf '  %-12s%s\n' "$name" "$words"
+  done
+}
+
+run() {  # STAGE
+  local started=$SECONDS
+  echo "test.sh: $1"
+  step "stage_$1"
+  if ((step_status)); then
+    echo "test.sh: stage '$1' failed after $((SECONDS - started)) s; again: scripts/test.sh $1" >&2
+    exit 1
+  fi
+  echo "test.sh: $1 passed in $((SECONDS - started)) s"
+}
+
+for stage in "$@"; do
+  case " ${all[*]} -h --help " in
+    *" $stage "*) ;;
+    *) echo "test.sh: no stage '$stage'; there are: ${all[*]}" >&2; exit 2 ;;
+  esac
+  case $stage in
+    -h | --help) usage; exit 0 ;;
+  esac
+done
+scripts/setup.sh test
+(($#)) || set -- "${all[@]}"
+for stage in "$@"; do
+  run "$stage"
+done
+echo "test.sh: all $# stages passed in $SECONDS s"

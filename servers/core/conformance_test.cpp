@@ -1,0 +1,149 @@
+// Every case of the table, in every model with every memory policy, and whatever the reads are that
+// its bytes arrive in.
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "servers/core/conformance_cases.hpp"
+#include "servers/server.hpp"
+#include "servers/testing/connection_runner.hpp"
+#include "servers/testing/raw_client.hpp"
+#include "servers/testing/response_reader.hpp"
+
+namespace spawnpool {
+namespace {
+
+// Takes the responses that `each` expects off the front of `bytes`. Empty when they are all there
+// and as expected, else what is wrong.
+std::string mismatch(const ConformanceCase& each, std::string& bytes) {
+  for (std::size_t i = 0; i < each.responses.size(); ++i) {
+    const ExpectedResponse& expected = each.responses[i];
+    const std::string which = "response " + std::to_string(i + 1) + ": ";
+    std::optional<testing::ReceivedResponse> response;
+    do {
+      response = testing::take_response(bytes, expected.to_head);
+    } while (response && response->status == 100);
+    if (!response) {
+      return which + "missing or cut off; left: " + bytes;
+    }
+    if (response->status != expected.status) {
+      return which + "status " + std::to_string(response->status) + ", " + response->body;
+    }
+    if (expected.body && response->body != *expected.body) {
+      return which + "body " + response->body;
+    }
+    for (const auto& [name, value] : expected.fields) {
+      if (response->field(name) != value) {
+        return which + name + " is '" + std::string(response->field(name)) + "'";
+      }
+    }
+    const bool says_close = response->field("Connection") == "close";
+    if (says_close != (each.closes && i + 1 == each.responses.size())) {
+      return which + (says_close ? "closes too early" : "does not say close");
+    }
+  }
+  return "";
+}
+
+// As mismatch(), for bytes that hold nothing beside.
+std::string whole_mismatch(const ConformanceCase& each, std::string bytes) try {
+  std::string wrong = mismatch(each, bytes);
+  return wrong.empty() && !bytes.empty() ? "more than was expected: " + bytes : wrong;
+} catch (const testing::MalformedResponse& error) {
+  return error.what();
+}
+
+struct ServerKind {
+  Model model;
+  MemoryPolicy memory;
+};
+
+class ConformanceTest : public ::testing::TestWithParam<ServerKind> {};
+
+INSTANTIATE_TEST_SUITE_P(
+    , ConformanceTest,
+    ::testing::Values(ServerKind{Model::thread_per_connection, MemoryPolicy::fresh},
+                      ServerKind{Model::thread_per_connection, MemoryPolicy::reused},
+                      ServerKind{Model::worker_pool, MemoryPolicy::fresh},
+                      ServerKind{Model::worker_pool, MemoryPolicy::reused}),
+    [](const auto& kind) {
+      return std::string(kind.param.model == Model::worker_pool ? "WorkerPool"
+                                                                : "ThreadPerConnection") +
+             (kind.param.memory == MemoryPolicy::fresh ? "Fresh" : "Reused");
+    });
+
+TEST_P(ConformanceTest, EveryCaseOverARealConnection) {
+  ServerOptions options;
+  options.model = GetParam().model;
+  options.memory = GetParam().memory;
+  options.limits = conformance_limits();
+  Server server(options, conformance_routes());
+  ::testing::internal::CaptureStderr();
+  std::size_t expected_errors = 0;
+  for (const ConformanceCase& each : conformance_cases()) {
+    SCOPED_TRACE(each.name);
+    testing::RawClient client(server.port());
+    client.send(each.bytes);
+    if (each.half_closes) {
+      client.finish_sending();
+    } else if (!each.closes) {
+      client.send("GET /users/42 HTTP/1.0\r\n\r\n");  // served only where the connection goes on
+    }
+    std::string bytes = client.receive_all();
+    EXPECT_FALSE(client.was_reset());
+    if (each.closes || each.half_closes) {
+      EXPECT_EQ(whole_mismatch(each, bytes), "");
+    } else {
+      EXPECT_EQ(mismatch(each, bytes), "");
+      EXPECT_EQ(whole_mismatch({.responses = {{.body = "42"}}, .closes = true}, bytes), "");
+    }
+    expected_errors += each.responses.size() > 0 && each.responses.back().status == 500;
+  }
+  server.drain();
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(server.counters().errors_handler, expected_errors);
+  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), expected_errors) << log;
+  EXPECT_NE(log.find("spawnpool-server: handler threw: thrown by  a handler\n"), std::string::npos)
+      << log;
+}
+
+class SplitTest : public ::testing::TestWithParam<MemoryPolicy> {};
+
+INSTANTIATE_TEST_SUITE_P(, SplitTest, ::testing::Values(MemoryPolicy::fresh, MemoryPolicy::reused),
+                         [](const auto& kind) {
+                           return kind.param == MemoryPolicy::fresh ? "Fresh" : "Reused";
+                         });
+
+TEST_P(SplitTest, EveryCaseSplitAtEveryByte) {
+  testing::ConnectionRunner runner(conformance_routes(), conformance_limits(), GetParam());
+  ::testing::internal::CaptureStderr();
+  for (const ConformanceCase& each : conformance_cases()) {
+    const std::string_view bytes = each.bytes;
+    std::string wrong;
+    for (std::size_t at = 0; at <= bytes.size() && wrong.empty(); ++at) {
+      const auto run = runner.run({bytes.substr(0, at), bytes.substr(at)});
+      wrong = whole_mismatch(each, run.bytes()) + (run.reset && !each.breaks_word ? "; reset" : "");
+      EXPECT_EQ(wrong, "") << each.name << ", split at " << at;
+    }
+  }
+  ::testing::internal::GetCapturedStderr();
+}
+
+// Byte by byte, but for messages of more parts than a socket takes ahead.
+TEST_P(SplitTest, EveryCaseInSmallPieces) {
+  testing::ConnectionRunner runner(conformance_routes(), conformance_limits(), GetParam());
+  ::testing::internal::CaptureStderr();
+  for (const ConformanceCase& each : conformance_cases()) {
+    const std::size_t size = 1 + each.bytes.size() / 250;
+    std::vector<std::string_view> parts;
+    for (std::size_t at = 0; at < each.bytes.size(); at += size) {
+      parts.push_back(std::string_view(each.bytes).substr(at, size));
+    }
+    EXPECT_EQ(whole_mismatch(each, runner.run(parts).bytes()), "") << each.name;
+  }
+  ::testing::internal::GetCapturedStderr();
+}
+
+}  // namespace
+}  // namespace spawnpool

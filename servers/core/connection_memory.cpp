@@ -1,0 +1,25 @@
+#include "servers/core/connection_memory.hpp"
+
+#include <algorithm>
+
+namespace spawnpool {
+
+ConnectionMemory::ConnectionMemory(const Limits& limits, MemoryPolicy policy, const StopEvent& stop)
+    : policy_(policy),
+      stop_(stop),
+      input_size_(limits.max_header_bytes + std::max(limits.max_header_bytes, 2 * min_body_room)),
+      input_(std::make_unique_for_overwrite<char[]>(input_size_)),
+      output_(std::make_unique_for_overwrite<char[]>(output_size + scratch_size)) {}
+
+RequestContext& ConnectionMemory::begin_request() {
+  if (policy_ == MemoryPolicy::fresh || context_ == nullptr) {
+    context_.reset();  // before the next one is made: its memory can be used for it
+    context_ = std::make_unique<RequestContext>(
+        stop_, std::span(output_.get() + output_size, scratch_size));
+  } else {
+    context_->reset();
+  }
+  return *context_;
+}
+
+}  // namespace spawnpool

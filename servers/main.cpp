@@ -1,0 +1,51 @@
+// spawnpool-server: one HTTP server of either model, for as long as it is wanted.
+#include <csignal>
+#include <exception>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "servers/cli/cli.hpp"
+#include "servers/core/listener.hpp"
+#include "servers/handlers.hpp"
+#include "servers/options.hpp"
+#include "servers/server.hpp"
+#include "servers/status.hpp"
+
+namespace {
+
+int run(const spawnpool::ServerOptions& options) {
+  // Blocked before the first thread is started, so that only sigwait below ever sees them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  spawnpool::Server server(options, spawnpool::make_routes());
+  std::cout << spawnpool::ready_line(options, server.port()) << std::endl;
+  int received = 0;
+  sigwait(&signals, &received);
+  const spawnpool::DrainReport drain = server.drain();
+  std::cout << spawnpool::exit_line(options, server.counters(), drain) << std::endl;
+  return spawnpool::cli::exit_ok;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  constexpr std::string_view program = "spawnpool-server";
+  try {
+    spawnpool::ServerOptions options;
+    if (const auto status = spawnpool::parse_options(argc, argv, options)) {
+      return *status;
+    }
+    return run(options);
+  } catch (const spawnpool::ListenError& error) {
+    spawnpool::cli::print_error(program, error.what());
+    return spawnpool::cli::exit_usage;
+  } catch (const std::exception& error) {
+    spawnpool::cli::print_error(program, error.what());
+    return spawnpool::cli::exit_failure;
+  }
+}
