@@ -101,6 +101,9 @@ std::optional<int> parse_options(int argc, const char* const* argv, ServerOption
       ->capture_default_str();
   add_count(app, "--backlog", options.backlog, 1, 65535,
             "connections that the kernel queues for accept");
+  app.add_flag("--defer-accept", options.defer_accept,
+               "accept a connection only when its first bytes are there: saves a thread switch for "
+               "each, but a silent client is out of sight of every limit until --header-timeout");
 
   CLI::Option* const max_connections =
       add_count<std::size_t>(app, "--max-connections", options.max_connections, 0, 1'000'000,

@@ -37,7 +37,7 @@ struct Server::Parts {
       : options(given),
         router(std::move(routes)),
         addresses(given.max_connections_per_address),
-        listener(given.address, given.port, given.backlog, options.limits),
+        listener(given.address, given.port, given.backlog, options.limits, given.defer_accept),
         state{.limits = options.limits,
               .router = router,
               .counters = counters,

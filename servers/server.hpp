@@ -20,6 +20,7 @@ struct ServerOptions {
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;
   int backlog = 4096;
+  bool defer_accept = false;  // see Listener
   MemoryPolicy memory = MemoryPolicy::fresh;
   std::size_t max_connections = 0;              // thread per connection; 0: no limit
   std::size_t max_connections_per_address = 0;  // 0: no limit

@@ -1,5 +1,6 @@
 // The real server under faults: machine resources that run out, and clients that misbehave.
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <deque>
 #include <nlohmann/json.hpp>
@@ -79,6 +80,12 @@ TEST_P(ServerFaultsTest, CountsInItsExitLineWhatHappened) {
   EXPECT_EQ(counters.at("errors_peer"), 0);
   EXPECT_EQ(counters.at("queued"), 0);
   EXPECT_EQ(server.log(), "");
+}
+
+TEST_P(ServerFaultsTest, RunsInBatches) {
+  ServerProcess server(options());
+  EXPECT_EQ(sched_getscheduler(server.pid()), SCHED_BATCH);
+  server.stop();
 }
 
 TEST_P(ServerFaultsTest, GoesOnWhenDescriptorsComeFree) {

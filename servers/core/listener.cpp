@@ -25,7 +25,7 @@ timeval to_timeval(std::chrono::nanoseconds duration) {
 }  // namespace
 
 Listener::Listener(const std::string& address, std::uint16_t port, int backlog,
-                   const Limits& limits) {
+                   const Limits& limits, bool defer_accept) {
   const std::string where = address + " port " + std::to_string(port);
   addrinfo hints{};
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE;
@@ -53,6 +53,13 @@ Listener::Listener(const std::string& address, std::uint16_t port, int backlog,
       setsockopt(fd(), SOL_SOCKET, SO_RCVTIMEO, &receive, sizeof(receive)) != 0 ||
       setsockopt(fd(), SOL_SOCKET, SO_SNDTIMEO, &write, sizeof(write)) != 0) {
     fail("");
+  }
+  if (defer_accept) {
+    const auto patience = std::chrono::ceil<std::chrono::seconds>(limits.header_timeout);
+    const int seconds = static_cast<int>(patience.count());
+    if (setsockopt(fd(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds)) != 0) {
+      fail("");
+    }
   }
   if (bind(fd(), found->ai_addr, found->ai_addrlen) != 0 || listen(fd(), backlog) != 0) {
     fail(errno == EADDRINUSE ? "; give another --port, or --port 0 for a free one"

@@ -22,7 +22,10 @@ class Listener {
  public:
   // `address` is numeric, IPv4 or IPv6; port 0 takes a free one; `backlog` is the length of the
   // kernel's accept queue, bounded by net.core.somaxconn. Throws ListenError.
-  Listener(const std::string& address, std::uint16_t port, int backlog, const Limits& limits);
+  // With `defer_accept` a connection is in that queue only once its first bytes have arrived
+  // (TCP_DEFER_ACCEPT); a silent one comes there after about limits.header_timeout.
+  Listener(const std::string& address, std::uint16_t port, int backlog, const Limits& limits,
+           bool defer_accept = false);
 
   int fd() const { return socket_.fd(); }
   std::uint16_t port() const { return port_; }  // the real one

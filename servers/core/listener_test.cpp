@@ -48,6 +48,14 @@ TEST(Listener, TakesAFreePortAndTellsWhich) {
   EXPECT_NO_THROW(Client(first.port()));
 }
 
+TEST(Listener, DefersAConnectionUntilItsFirstBytes) {
+  const Listener listener("127.0.0.1", 0, 16, {}, /*defer_accept=*/true);
+  Client client(listener.port());
+  EXPECT_FALSE(has_connection(listener));
+  client.send("G");
+  EXPECT_TRUE(testing::eventually([&] { return has_connection(listener); }));
+}
+
 TEST(Listener, TakesAnAddressOfVersion6) {
   std::optional<Listener> listener;
   const std::string message = message_of([&] { listener.emplace("::1", 0, 16, Limits{}); });

@@ -113,7 +113,8 @@ def _throughput(axes: Axes, result: Json, entry: Json, trials: dict[str, list[Js
         rates = (trial["load"]["throughput_rps"] for trial in own)
         values = [rate for rate in rates if rate is not None]
         # Side by side in the order in which they ran, so that a drift shows.
-        places = index + np.linspace(-0.18, 0.18, len(values)) if len(values) > 1 else [index]
+        spread = 0.18 if len(values) > 1 else 0.0
+        places = index + np.linspace(-spread, spread, len(values))
         axes.plot(
             places, values, MARKERS[index % len(MARKERS)], color=_colour(index), alpha=0.75, ms=6
         )

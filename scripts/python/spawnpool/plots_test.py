@@ -64,6 +64,15 @@ def test_a_point_without_valid_trials_says_so() -> None:
         assert "no valid trial" in words
 
 
+def test_a_target_without_valid_trials_leaves_the_others() -> None:
+    result = example_result()
+    for trial in result["trials"]:
+        if trial["target"] == "worker-pool":
+            fail(trial, "generator-bound", "the generator was the limit")
+    axes = dict(figures(result))["throughput"].axes[0]
+    assert [len(line.get_ydata()) for line in axes.lines] == [6, 0]
+
+
 def test_a_missing_histogram_leaves_the_others(tmp_path: Path) -> None:
     result = example_result()
     for trial in result["trials"]:
