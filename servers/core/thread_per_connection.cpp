@@ -1,5 +1,7 @@
 #include "servers/core/thread_per_connection.hpp"
 
+#include <sched.h>
+
 #include <new>
 #include <utility>
 
@@ -38,6 +40,9 @@ Dispatch ThreadPerConnection::dispatch(Socket& socket) {
   }
   [[maybe_unused]] Start* const owned_by_thread = start.release();
   Counters::add(server_.counters.threads_started);
+  // The thread may be done before the next is started: then the kernel has its stack for that one,
+  // of which it keeps two per core and clears every further anew.
+  sched_yield();
   return Dispatch::taken;
 }
 
