@@ -96,9 +96,8 @@ std::optional<int> parse_options(int argc, const char* const* argv, ServerOption
   app.add_option("--address", options.address, "numeric address to listen on")
       ->type_name("ADDRESS")
       ->capture_default_str();
-  app.add_option("--port", options.port, "port to listen on, 0 for a free one")
-      ->type_name("PORT")
-      ->capture_default_str();
+  add_count<std::uint16_t>(app, "--port", options.port, 0, 65535,
+                           "port to listen on, 0 for a free one");
   add_count(app, "--backlog", options.backlog, 1, 65535,
             "connections that the kernel queues for accept");
   app.add_flag("--defer-accept", options.defer_accept,

@@ -70,15 +70,19 @@ class TestChild {
   // Sends a command line and waits for the line that answers it.
   std::string ask(const std::string& line) {
     send(line + "\n");
-    std::string answer;
-    while (!answer.ends_with('\n')) {
+    return read_line();
+  }
+
+  std::string read_line() {
+    std::string line;
+    while (!line.ends_with('\n')) {
       const std::string more = read_some();
       if (more.empty()) {
-        throw std::runtime_error("the child ended without an answer to: " + line);
+        throw std::runtime_error("the child ended and left the line unfinished: '" + line + "'");
       }
-      answer += more;
+      line += more;
     }
-    return answer;
+    return line;
   }
 
   std::string read_to_end() {
