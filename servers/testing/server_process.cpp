@@ -148,8 +148,8 @@ void ServerProcess::limit_processes(std::optional<rlim_t> value) const {
   }
 }
 
-nlohmann::json ServerProcess::stop() {
-  kill(pid_, SIGTERM);
+nlohmann::json ServerProcess::stop(int signal) {
+  kill(pid_, signal);
   const std::string line = read_line();
   int status = -1;
   if (!eventually([&] { return waitpid(pid_, &status, WNOHANG) == pid_; })) {

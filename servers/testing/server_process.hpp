@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
@@ -41,8 +42,8 @@ class ServerProcess {
   // value, to what it was at the start.
   void limit_processes(std::optional<rlim_t> value) const;
 
-  // SIGTERM; waits for the end, which must be with status 0. Returns the exit line.
-  nlohmann::json stop();
+  // Sends the signal; waits for the end, which must be with status 0. Returns the exit line.
+  nlohmann::json stop(int signal = SIGTERM);
 
  private:
   std::string read_line();
