@@ -29,6 +29,8 @@ python3-pytest      unit tests in Python
 valgrind            counts allocations a second, independent way
 clang-format-14     checks the C++ format
 clang-tidy-14       static analysis of C++
+clang-14            compiles the fuzzer
+libclang-rt-14-dev  libFuzzer and its sanitizers
 black               checks the Python format
 mypy                checks the Python types
 python3-typeshed    types of the standard library, for mypy

@@ -63,10 +63,10 @@ std::size_t parse_length(std::string_view text) {
 }
 
 void check_fields(const ReceivedResponse& response) {
-  for (const auto& [name, value] : response.fields) {
+  for (const auto& each : response.fields) {
     if (std::count_if(response.fields.begin(), response.fields.end(),
-                      [&](const auto& field) { return field.first == name; }) != 1) {
-      malformed("repeated field", name);
+                      [&](const auto& field) { return field.first == each.first; }) != 1) {
+      malformed("repeated field", each.first);
     }
   }
   const bool interim = response.status < 200;
