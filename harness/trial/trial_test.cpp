@@ -346,6 +346,20 @@ TEST(InvalidTrial, ErrorShare) {
   EXPECT_GT(outcome.result.at("load").at("errors").at("status"), 0);
 }
 
+TEST(InvalidTrial, RejectedConnections) {
+  // A server that is full answers 503 before it has seen a request.
+  json spec = fixture_spec();
+  spec["target"] = {{"name", "small"}, {"model", "worker-pool"}, {"options", {"--workers", "1"}}};
+  spec["scenario"]["request"]["path"] = "/plaintext";
+  spec["scenario"]["expect"]["body"] = "Hello, World!";
+  spec["scenario"]["requests_per_connection"] = 1;
+  spec["point"]["connections"] = 16;
+  const Outcome outcome = run_trial(spec);
+  EXPECT_EQ(outcome.result.at("status"), "invalid");
+  EXPECT_EQ(outcome.codes().at(0), "error-share") << outcome.result.at("reasons");
+  EXPECT_GT(outcome.result.at("load").at("errors").at("status"), 0);
+}
+
 TEST(InvalidTrial, GeneratorBound) {
   // Chunks of one byte are sent in one call and parsed one by one. Whether the machine leaves the
   // generator its whole core is not the test's to say, but what follows from it is.

@@ -18,7 +18,7 @@ std::string percent(double share, int digits) {
 }
 
 Measured<std::uint64_t> quantile(const WrkReport& report, std::uint64_t per_mille) {
-  const std::uint64_t rank = (report.requests * per_mille + 999) / 1000;
+  const std::uint64_t rank = ((report.requests - report.unasked) * per_mille + 999) / 1000;
   std::uint64_t seen = 0;
   for (const auto& [value, count] : report.latency) {
     seen += count;
@@ -76,7 +76,7 @@ LatencyResult latency_result(const WrkReport& report) {
     sum += static_cast<double>(value) * static_cast<double>(count);
   }
   if (report.timeout_errors == 0) {
-    result.mean = sum / static_cast<double>(report.requests);
+    result.mean = sum / static_cast<double>(report.requests - report.unasked);
   } else {
     result.mean = Unmeasured{"some answers came after the time-out, how late is not known"};
   }

@@ -83,5 +83,15 @@ TEST(LatencyResult, CountsLateAnswersAsLaterThanAllOthers) {
   EXPECT_FALSE(result.p99.reason().empty());
 }
 
+TEST(LatencyResult, LeavesOutAnswersThatCameBeforeTheirRequest) {
+  WrkReport report = report_of({{1, 50}, {3, 50}});
+  report.requests += 100;
+  report.unasked = 100;
+  const LatencyResult result = latency_result(report);
+  EXPECT_EQ(*result.p50.value(), 1U);
+  EXPECT_EQ(*result.max.value(), 3U);
+  EXPECT_DOUBLE_EQ(*result.mean.value(), 2);
+}
+
 }  // namespace
 }  // namespace spawnpool::trial

@@ -28,6 +28,8 @@ struct WrkReport {
   std::uint64_t bytes = 0;
   std::uint64_t connect_errors = 0, read_errors = 0, write_errors = 0, timeout_errors = 0,
                 status_errors = 0;  // status: 400 and above
+  std::uint64_t unasked = 0;        // answers that came before their request, such as the 503 of
+                                    // a full server: they have no latency
   LatencyCounts latency;            // as measured
 };
 
@@ -40,7 +42,8 @@ LatencyCounts undo_correction(const LatencyCounts& corrected, std::uint64_t inte
 
 // Reads the last line of wrk's output, written by wrk_report.lua; `connections` as given to wrk.
 // Throws WrkReportError unless the samples that remain after undo_correction and the time-outs add
-// up to the requests.
+// up to the requests. wrk measures no latency of an answer that came before its request was sent,
+// so as many may be missing as had a status of 400 and above.
 WrkReport read_wrk_report(std::string_view output, std::uint64_t connections);
 
 }  // namespace spawnpool::trial

@@ -85,9 +85,14 @@ TEST(ReadWrkReport, LeavesAloneWhatWrkDidNotCorrect) {
   EXPECT_TRUE(read_wrk_report(output("0", "0", "[]"), 2).latency.empty());
 }
 
+TEST(ReadWrkReport, TellsAnswersThatCameBeforeTheirRequest) {
+  EXPECT_EQ(read_wrk_report(output("7", "0", "[[100,5]]"), 7).unasked, 2U);
+  EXPECT_EQ(read_wrk_report(output("7", "1", "[[100,2]]"), 7).unasked, 4U);
+}
+
 TEST(ReadWrkReport, RefusesSumsThatDoNotAgree) {
-  EXPECT_THROW(read_wrk_report(output("11", "2", "[[100,7],[300,1],[500,1],[700,1]]"), 2),
-               WrkReportError);
+  EXPECT_THROW(read_wrk_report(output("7", "0", "[[100,2]]"), 7), WrkReportError);
+  EXPECT_THROW(read_wrk_report(output("7", "1", "[[100,7]]"), 7), WrkReportError);
   EXPECT_THROW(read_wrk_report(output("1", "0", "{}"), 1), WrkReportError);
 }
 
