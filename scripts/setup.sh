@@ -101,6 +101,13 @@ for name in "${missing[@]}"; do
   echo "setup.sh: installs $name: ${why[$name]}"
 done
 
+# Packages start their services: the peer nginx would listen on port 80 of this machine from now on.
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]] &&
+  "${as_root[@]}" sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy" 2>/dev/null; then
+  trap '"${as_root[@]}" rm -f "$policy"' EXIT
+fi
+
 log=$(mktemp -t spawnpool-setup.XXXXXX)
 # A PATH without sbin (plain su) makes dpkg fail; a fresh machine may be busy with upgrades of its own.
 apt_get() {

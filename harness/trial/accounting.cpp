@@ -26,14 +26,17 @@ AllocationsResult uncounted(const std::string& reason) {
   return {missing, missing, missing, missing};
 }
 
-// Waits until the target's threads sleep and none is about to end: the same threads twice in a row.
-void wait_rest(Waiter& waiter, pid_t pid) {
+// Waits until the threads of these processes sleep and none is about to end: the same threads twice
+// in a row.
+void wait_rest(Waiter& waiter, const std::vector<pid_t>& pids) {
   const auto deadline = Clock::now() + rest_limit;
   std::vector<pid_t> before;
   std::vector<pid_t> now;
   bool rested = false;
   while (Clock::now() < deadline) {
-    const bool rests = all_threads_sleep(pid, now);
+    now.clear();
+    const bool rests = std::all_of(pids.begin(), pids.end(),
+                                   [&](pid_t pid) { return all_threads_sleep(pid, now); });
     if (rests && rested && now == before) {
       return;
     }
@@ -70,6 +73,8 @@ class Client {
 
   // Returns false when the target closes a connection before its last request.
   bool serve(unsigned connections, unsigned requests) {
+    // Once a pass, since it is a walk through /proc: who serves is there from the start.
+    const auto pids = cost::ProcessUsage(target_.process().pid()).processes();
     for (unsigned c = 0; c < connections; ++c) {
       HttpConnection connection(waiter_, target_.endpoint(), Clock::now() + timeout_);
       for (unsigned r = 1; r <= requests; ++r) {
@@ -82,7 +87,7 @@ class Client {
         }
       }
       connection.finish(Clock::now() + timeout_);
-      wait_rest(waiter_, target_.process().pid());
+      wait_rest(waiter_, pids);
     }
     return true;
   }

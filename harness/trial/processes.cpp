@@ -89,8 +89,9 @@ void kill_adopted(pid_t spare, Clock::time_point deadline) {
 
 bool all_threads_sleep(pid_t pid, std::vector<pid_t>& threads) {
   const std::string folder = std::to_string(pid) + "/task";
-  threads = numbers_in("/proc/" + folder);
-  return !threads.empty() && std::all_of(threads.begin(), threads.end(), [&](pid_t thread) {
+  const std::vector<pid_t> own = numbers_in("/proc/" + folder);
+  threads.insert(threads.end(), own.begin(), own.end());
+  return !own.empty() && std::all_of(own.begin(), own.end(), [&](pid_t thread) {
     const auto stat = read_task_stat(folder + "/" + std::to_string(thread));
     return stat && stat->state == 'S';
   });

@@ -30,8 +30,8 @@ std::vector<pid_t> children();
 // the subreaper inherited. Returns when none is left or at the deadline.
 void kill_adopted(pid_t spare, Clock::time_point deadline);
 
-// Whether every thread of the process sleeps; `threads` receives their identifiers, in ascending
-// order. False when the process is gone.
+// Whether every thread of the process sleeps; `threads` receives their identifiers besides what it
+// holds. False when the process is gone.
 bool all_threads_sleep(pid_t pid, std::vector<pid_t>& threads);
 
 }  // namespace spawnpool::trial

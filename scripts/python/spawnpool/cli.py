@@ -86,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
 
     run = commands.add_parser("run", help="run a suite and print its table")
-    run.add_argument("suite", metavar="SUITE", help="a shipped suite (quick) or a JSON file")
+    shipped = ", ".join(paths.known_suites())
+    run.add_argument("suite", metavar="SUITE", help=f"a shipped suite ({shipped}) or a JSON file")
     run.add_argument(
         "--out", type=Path, metavar="FILE", help="the result (default: results/SUITE-TIME.json)"
     )

@@ -11,6 +11,11 @@ RESULTS = ROOT / "results"
 PLOTS = ROOT / "plots"
 
 
+def known_suites() -> list[str]:
+    """The names of the shipped suites."""
+    return sorted(path.stem for path in SUITES.glob("*.json") if path.stem != "schema")
+
+
 def build_dir() -> Path:
     """The build tree the binaries come from: SPAWNPOOL_BUILD, by default build/release."""
     return Path(os.environ.get("SPAWNPOOL_BUILD") or ROOT / "build" / "release").resolve()

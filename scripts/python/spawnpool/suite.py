@@ -8,13 +8,8 @@ from jsonschema import Draft7Validator
 
 from spawnpool.documents import Json, complaint, load_schema, read_json
 from spawnpool.errors import UsageError, unknown
-from spawnpool.paths import SUITES, bin_dir
+from spawnpool.paths import SUITES, bin_dir, known_suites
 from spawnpool.plan import PlannedTrial
-
-
-def known_suites() -> list[str]:
-    """The names of the shipped suites."""
-    return sorted(path.stem for path in SUITES.glob("*.json") if path.stem != "schema")
 
 
 def load_suite(name_or_path: str) -> Json:

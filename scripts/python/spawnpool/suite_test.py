@@ -9,7 +9,8 @@ from spawnpool.documents import Json
 from spawnpool.errors import UsageError
 from spawnpool.plan import PAIRS_PER_BLOCK, draw_plan
 from spawnpool.statistics import MINIMUM_PAIRS
-from spawnpool.suite import available, known_suites, load_suite, override, trial_spec
+from spawnpool.paths import known_suites
+from spawnpool.suite import available, load_suite, override, trial_spec
 from spawnpool.trial import seconds
 
 

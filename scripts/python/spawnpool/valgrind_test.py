@@ -1,4 +1,4 @@
-"""What a trial counts on our servers is what valgrind counts there under the same fixed load."""
+"""Counts of our servers under a fixed load by valgrind, which is independent of the trial."""
 import json
 import re
 import signal
@@ -16,6 +16,7 @@ CONNECTIONS = 10
 REQUESTS = 20
 PATIENCE = 60.0  # seconds; valgrind is slow and a test machine may be busy
 REQUEST = b"GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+MOST_INSTRUCTIONS = 2500  # of user code, for a request on a kept connection
 HEAP_USAGE = re.compile(r"total heap usage: ([0-9,]+) allocs, [0-9,]+ frees, ([0-9,]+) bytes")
 
 
@@ -48,10 +49,10 @@ def _load(port: int, pid: int, connections: int, requests: int, kept_threads: in
         _await_threads(pid, most)
 
 
-def _valgrind(model: str, connections: int, requests: int) -> tuple[int, int]:
-    """Allocations and bytes of a server's whole life under the load."""
+def _valgrind(options: list[str], model: str, connections: int, requests: int) -> str:
+    """What valgrind says of a server's whole life under the load."""
     server = subprocess.Popen(
-        ["valgrind", paths.binary("spawnpool-server"), "--model", model, "--port", "0"],
+        ["valgrind", *options, paths.binary("spawnpool-server"), "--model", model, "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -67,6 +68,12 @@ def _valgrind(model: str, connections: int, requests: int) -> tuple[int, int]:
         server.kill()
         server.wait()
     assert server.returncode == 0, words
+    return words
+
+
+def _heap_usage(model: str, connections: int, requests: int) -> tuple[int, int]:
+    """Allocations and bytes."""
+    words = _valgrind([], model, connections, requests)
     found = HEAP_USAGE.search(words)
     assert found is not None, words
     allocations, size = (int(number.replace(",", "")) for number in found.groups())
@@ -94,9 +101,9 @@ def test_a_trial_counts_what_valgrind_counts(model: str) -> None:
     )
     counted = json.loads(trial.stdout)["server"]["allocations"]
 
-    short = _valgrind(model, CONNECTIONS, 1)
-    more = _valgrind(model, 2 * CONNECTIONS, 1)
-    long = _valgrind(model, CONNECTIONS, REQUESTS)
+    short = _heap_usage(model, CONNECTIONS, 1)
+    more = _heap_usage(model, 2 * CONNECTIONS, 1)
+    long = _heap_usage(model, CONNECTIONS, REQUESTS)
     for kind, per_request, per_connection in (
         (0, "per_request", "per_connection"),
         (1, "bytes_per_request", "bytes_per_connection"),
@@ -105,3 +112,18 @@ def test_a_trial_counts_what_valgrind_counts(model: str) -> None:
         connection = (more[kind] - short[kind]) / CONNECTIONS - request
         assert counted[per_request] == pytest.approx(request, abs=1e-9)
         assert counted[per_connection] == pytest.approx(connection, abs=1e-9)
+
+
+@pytest.mark.parametrize("model", ["thread-per-connection", "worker-pool"])
+def test_a_request_takes_few_instructions(model: str, tmp_path: Path) -> None:
+    def instructions(requests: int) -> int:
+        options = ["--tool=callgrind", f"--callgrind-out-file={tmp_path}/callgrind.out"]
+        words = _valgrind(options, model, CONNECTIONS, requests)
+        found = re.search(r"Collected : ([0-9]+)", words)
+        assert found is not None, words
+        return int(found[1])
+
+    further = 5 * REQUESTS
+    per_request = (instructions(1 + further) - instructions(1)) / (CONNECTIONS * further)
+    print(f"user instructions per kept request, {model}: {per_request:.0f}")
+    assert 500 < per_request <= MOST_INSTRUCTIONS
