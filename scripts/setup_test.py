@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -10,11 +11,15 @@ SETUP = pathlib.Path(__file__).parent / "setup.sh"
 
 
 def run(
-    *arguments: str, tools: pathlib.Path | None = None, before: tuple[str, ...] = (), **env: str
+    *arguments: str,
+    tools: pathlib.Path | None = None,
+    before: tuple[str, ...] = (),
+    script: pathlib.Path = SETUP,
+    **env: str,
 ) -> subprocess.CompletedProcess[str]:
     path = {"PATH": str(tools)} if tools else {}
     return subprocess.run(
-        [*before, "/usr/bin/bash", str(SETUP), *arguments],
+        [*before, "/usr/bin/bash", str(script), *arguments],
         env={**os.environ, "LC_ALL": "C", **path, **env},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -82,7 +87,9 @@ def test_gives_the_command_to_whoever_may_not_install(tmp_path: pathlib.Path) ->
     for parent in tmp_path.parents[:2]:  # pytest's own folders are closed to other users
         if os.stat(parent).st_uid == os.geteuid():
             parent.chmod(0o755)
-    result = run(tools=tools, before=unprivileged, DPKG_ADMINDIR=admin)
+    # The tree itself may lie where only its owner comes, such as in root's home.
+    script = pathlib.Path(shutil.copy(SETUP, tmp_path))
+    result = run(tools=tools, before=unprivileged, script=script, DPKG_ADMINDIR=admin)
     assert result.returncode == 2 and result.stdout == ""
     line = one_line(result.stderr)
     assert "run as root: apt-get update && apt-get install" in line
