@@ -112,7 +112,7 @@ TEST_F(LingeringCloseTest, ClosesWithoutWaitingPastItsCapacity) {
     EXPECT_EQ(read_all(pair.client), "answer");
   }
   for (std::size_t i = LingeringClose::capacity; i < pairs.size(); ++i) {
-    EXPECT_TRUE(eventually([&] { return !pairs[i].client.send("x"); })) << "held, " << i;
+    ASSERT_TRUE(eventually([&] { return !pairs[i].client.send("x"); })) << "held, " << i;
   }
   for (Pair& pair : pairs) {
     pair.client.close();
