@@ -123,7 +123,9 @@ def test_a_failure_to_write_leaves_the_old_file_and_no_rest(result: Json, tmp_pa
     (tmp_path / "taken").mkdir()
     with pytest.raises(UsageError, match="cannot write .*taken: .*--out"):
         write_result(tmp_path / "taken", result)
-    with no_room(1000), pytest.raises(UsageError, match="cannot write .*: File too large; make room"):
+    with no_room(1000), pytest.raises(
+        UsageError, match="cannot write .*: File too large; make room"
+    ):
         write_result(path, result)
     assert path.read_bytes() == before
     assert sorted(os.listdir(tmp_path)) == ["result.json", "taken"]
