@@ -85,6 +85,17 @@ while read -r state name; do
   fi
 done < <(dpkg-query --show --showformat='${db:Status-Status} ${Package}\n' "${names[@]}" 2>/dev/null)
 
+# Until 14.0.6 (Ubuntu 22.04) it was part of a package that clang-14 brings.
+declare -A part_of=([libclang-rt-14-dev]='libclang-common-14-dev 1:14.0.6-10~exp4')
+for name in "${!part_of[@]}"; do
+  read -r whole since <<<"${part_of[$name]}"
+  read -r state version < <(dpkg-query --show --showformat='${db:Status-Status} ${Version}\n' "$whole" 2>/dev/null) ||
+    continue
+  if [[ $state == installed ]] && dpkg --compare-versions "$version" lt "$since"; then
+    installed[$name]=yes
+  fi
+done
+
 missing=()
 for name in "${names[@]}"; do
   [[ -n ${installed[$name]-} ]] || missing+=("$name")
@@ -116,6 +127,11 @@ apt_get() {
 }
 # A failed update is no failure yet: one broken source need not be the one that is needed.
 apt_get update || true
+for i in "${!missing[@]}"; do
+  if [[ -n ${part_of[${missing[i]}]-} ]] && ! apt-cache show "${missing[i]}" >/dev/null 2>&1; then
+    unset "missing[i]"
+  fi
+done
 apt_get install --yes --no-install-recommends "${missing[@]}" || {
   error=$(grep -m 1 '^E:' "$log" || tail -n 1 "$log")
   fail 1 "apt-get failed: ${error#E: }; check network and package sources, then try again (all it said: $log)"

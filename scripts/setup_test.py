@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -10,11 +11,15 @@ SETUP = pathlib.Path(__file__).parent / "setup.sh"
 
 
 def run(
-    *arguments: str, tools: pathlib.Path | None = None, before: tuple[str, ...] = (), **env: str
+    *arguments: str,
+    tools: pathlib.Path | None = None,
+    before: tuple[str, ...] = (),
+    script: pathlib.Path = SETUP,
+    **env: str,
 ) -> subprocess.CompletedProcess[str]:
     path = {"PATH": str(tools)} if tools else {}
     return subprocess.run(
-        [*before, "/usr/bin/bash", str(SETUP), *arguments],
+        [*before, "/usr/bin/bash", str(script), *arguments],
         env={**os.environ, "LC_ALL": "C", **path, **env},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -32,13 +37,13 @@ def tools_without(*left_out: str, where: pathlib.Path) -> pathlib.Path:
     return where
 
 
-def database(where: pathlib.Path, **states: str) -> str:
+def database(where: pathlib.Path, version: str = "1", **states: str) -> str:
     """A dpkg database that knows the given packages only, each in the given state."""
     (where / "info").mkdir(parents=True)
     (where / "updates").mkdir()
     (where / "status").write_text(
         "".join(
-            f"Package: {name.replace('_', '-')}\nStatus: {state}\nVersion: 1\n"
+            f"Package: {name.replace('_', '-')}\nStatus: {state}\nVersion: {version}\n"
             "Architecture: all\nMaintainer: nobody\nDescription: nothing\n\n"
             for name, state in states.items()
         )
@@ -82,11 +87,26 @@ def test_gives_the_command_to_whoever_may_not_install(tmp_path: pathlib.Path) ->
     for parent in tmp_path.parents[:2]:  # pytest's own folders are closed to other users
         if os.stat(parent).st_uid == os.geteuid():
             parent.chmod(0o755)
-    result = run(tools=tools, before=unprivileged, DPKG_ADMINDIR=admin)
+    # The tree itself may lie where only its owner comes, such as in root's home.
+    script = pathlib.Path(shutil.copy(SETUP, tmp_path))
+    result = run(tools=tools, before=unprivileged, script=script, DPKG_ADMINDIR=admin)
     assert result.returncode == 2 and result.stdout == ""
     line = one_line(result.stderr)
     assert "run as root: apt-get update && apt-get install" in line
     assert " wrk " in line and " cmake " not in line
+
+
+@pytest.mark.parametrize(
+    "version, is_missing", [("1:14.0.0-1ubuntu1.1", False), ("1:14.0.6-12", True)]
+)
+def test_the_libraries_of_clang_may_come_with_it(
+    tmp_path: pathlib.Path, version: str, is_missing: bool
+) -> None:
+    admin = database(tmp_path / "dpkg", version, libclang_common_14_dev="install ok installed")
+    tools = tools_without("apt-get", "sudo", where=tmp_path / "bin")
+    (tools / "apt-get").symlink_to("/usr/bin/false")
+    result = run("test", tools=tools, DPKG_ADMINDIR=admin, TMPDIR=str(tmp_path))
+    assert ("libclang-rt-14-dev" in result.stdout + result.stderr) == is_missing
 
 
 @pytest.mark.skipif(

@@ -51,9 +51,13 @@ class PathParameters {
 // long as the request. One thread uses it at a time.
 class RequestContext {
  public:
-  // `scratch` is where memory() begins; it outlives the context.
-  RequestContext(const StopEvent& stop, std::span<char> scratch)
-      : stop_(stop), memory_(scratch.data(), scratch.size()) {
+  // A body or a block of memory() above this is not held on to: it would be a waste.
+  static constexpr std::size_t max_kept_bytes = 64 * 1024;
+
+  // `scratch` is where memory() begins, `beyond` where it goes on. Both outlive the context.
+  RequestContext(const StopEvent& stop, std::span<char> scratch,
+                 std::pmr::memory_resource* beyond = std::pmr::new_delete_resource())
+      : stop_(stop), memory_(scratch.data(), scratch.size(), beyond) {
     request.fields.reserve(16);
   }
 
@@ -67,7 +71,7 @@ class RequestContext {
   // Storage of request.body; the connection fills it.
   std::vector<char> body;
 
-  // Memory until the end of the request; the connection's scratch comes first, then the heap.
+  // Memory until the end of the request.
   std::pmr::memory_resource& memory() { return memory_; }
 
   // `size` bytes from memory(), uninitialised.
@@ -85,15 +89,13 @@ class RequestContext {
     parameters.truncate(0);
     response = Response();
     body.clear();
-    if (body.capacity() > max_kept_body_bytes) {
+    if (body.capacity() > max_kept_bytes) {
       body = {};
     }
     memory_.release();
   }
 
  private:
-  static constexpr std::size_t max_kept_body_bytes = 64 * 1024;
-
   const StopEvent& stop_;
   std::pmr::monotonic_buffer_resource memory_;
 };

@@ -1,7 +1,9 @@
 // The real server under faults: machine resources that run out, and clients that misbehave.
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sched.h>
 
+#include <chrono>
 #include <deque>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -293,6 +295,31 @@ TEST_P(ServerFaultsTest, CutsThoseWhoExceedATimeoutByItself) {
   EXPECT_EQ(counters.at("errors_idle_timeout"), 1);
   EXPECT_EQ(counters.at("errors_write_timeout"), 1);
   EXPECT_EQ(server.log(), "");
+}
+
+// A byte now and then does not extend the time that a whole header or body has.
+TEST_P(ServerFaultsTest, CutsThoseWhoDrip) {
+  ServerProcess server(options({"--header-timeout", "100ms", "--body-timeout", "100ms"}));
+  for (const std::string_view begin :
+       {std::string_view("GET / HTTP/1.1\r\nHost: a\r\nDrip: "),
+        std::string_view("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n"),
+        std::string_view("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                         "bb8\r\n")}) {
+    Client client(server.port());
+    client.send(begin);
+    const auto bound = std::chrono::steady_clock::now() + testing::patience;
+    pollfd answered{client.fd(), POLLIN, 0};
+    while (poll(&answered, 1, /*milliseconds=*/1) == 0 &&
+           std::chrono::steady_clock::now() < bound) {
+      client.send("x");
+    }
+    EXPECT_EQ(client.receive().status, 408) << begin;
+    EXPECT_EQ(client.await_end(), End::closed);
+  }
+  const nlohmann::json counters = counters_of(server.stop());
+  EXPECT_EQ(counters.at("errors_header_timeout"), 1);
+  EXPECT_EQ(counters.at("errors_body_timeout"), 2);
+  EXPECT_EQ(counters.at("requests"), 0);
 }
 
 TEST(WorkerPoolFaults, CountsTheQueueAndTheOverflowInItsExitLine) {

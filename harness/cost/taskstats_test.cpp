@@ -48,7 +48,7 @@ TEST(Taskstats, CountsWhatTheProcessItselfIsTold) {
   }).join();
   const std::uint64_t used = own_switches() - used_before;
   const std::uint64_t told = taskstats->context_switches(getpid()) - told_before;
-  EXPECT_GE(told, naps);
+  EXPECT_GE(told + slack, naps);  // a nap may be over before the thread has gone to sleep
   EXPECT_GE(told + slack, used);
 }
 

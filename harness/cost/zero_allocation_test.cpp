@@ -30,6 +30,7 @@ std::vector<std::string> requests(const std::string& fields) {
                              "/bytes/100000", "/work?us=1", "/sleep?ms=1", "/nowhere"}) {
     result.push_back(get_request(target, fields));
   }
+  result.push_back(get_request("/echo", fields + "X: " + std::string(6000, 'x') + "\r\n"));
   result.push_back(post("/", fields + "Content-Length: 4\r\n", "body"));
   result.push_back(post("/echo", fields + "Content-Length: 4\r\n", "body"));
   result.push_back(post("/echo", fields + "Transfer-Encoding: chunked\r\n", chunked));
@@ -86,6 +87,14 @@ class CountedServer {
     EXPECT_TRUE(Client(port_).get("/plaintext", "Connection: close\r\n").whole);
   }
 
+  // Clients that come while the server can serve no more.
+  void connect_rejected(int times) const {
+    for (int i = 0; i < times; ++i) {
+      const int status = Client(port_).get("/").status;
+      EXPECT_TRUE(status == 503 || status == 429) << status;
+    }
+  }
+
   std::deque<Client> clients(int count) const {
     std::deque<Client> result;
     for (int i = 0; i < count; ++i) {
@@ -118,11 +127,26 @@ TEST(ZeroAllocations, OverKeptConnections) {
 }
 
 TEST(ZeroAllocations, OverAConnectionPerRequest) {
-  const CountedServer server(pool({"--workers", "1", "--queue", "64"}));
+  const CountedServer server(
+      pool({"--workers", "1", "--queue", "64", "--max-connections-per-address", "100"}));
   server.connect(last_requests(), 2);
   const std::uint64_t before = server.allocations();
   server.connect(last_requests(), 15);
   EXPECT_EQ(server.allocations() - before, 0);
+}
+
+TEST(ZeroAllocations, OverRejectedConnections) {
+  for (const std::vector<std::string>& limit :
+       {std::vector<std::string>{"--workers", "1"},
+        std::vector<std::string>{"--workers", "2", "--max-connections-per-address", "1"}}) {
+    const CountedServer server(pool(limit));
+    std::deque<Client> busy = server.clients(1);
+    CountedServer::exchange(busy, requests(""), 2);
+    server.connect_rejected(5);
+    const std::uint64_t before = server.allocations();
+    server.connect_rejected(50);
+    EXPECT_EQ(server.allocations() - before, 0);
+  }
 }
 
 TEST(ZeroAllocations, AreMoreWhenAStringCreepsIn) {

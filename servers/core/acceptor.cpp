@@ -91,7 +91,7 @@ void Acceptor::run() {
       continue;
     }
     const int error = errno;
-    if (error == EINTR || error == ECONNABORTED) {  // tried again at once, as Go does
+    if (error == EINTR && stopping_.is_set()) {  // by the signal of admit_no_more()
       continue;
     }
     // EAGAIN is the receive time-out that the listener has for its sockets' sake, or, when

@@ -15,8 +15,10 @@
 
 namespace spawnpool {
 
-// The pause after a failed accept: 5 ms, doubling up to 1 s, reset by the next success. The values
-// are those of Go's net/http.
+// The pause after a failed accept, whatever the error: 5 ms, doubling up to 1 s, reset by the next
+// success. The values are those of Go's net/http. Go's runtime tries again at once after
+// ECONNABORTED and EINTR. Here they wait too: on Linux no client brings about the first, and the
+// second comes when a stopped process goes on, so that nobody is held up by the pause.
 class AcceptBackoff {
  public:
   std::chrono::milliseconds next() {

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cerrno>
+#include <cstring>
 #include <deque>
 #include <string>
 #include <thread>
@@ -11,6 +13,7 @@
 #include "servers/core/thread_per_connection.hpp"
 #include "servers/core/worker_pool.hpp"
 #include "servers/testing/captured_log.hpp"
+#include "servers/testing/failing_accepts.hpp"
 #include "servers/testing/serving.hpp"
 
 namespace spawnpool {
@@ -189,6 +192,41 @@ TEST_F(AcceptorTest, RejectsThemWhenItIsToldToGiveUp) {
   EXPECT_EQ(served.get("/").status, 200);
   served.close();
   EXPECT_THROW(connect(), testing::ConnectError);
+}
+
+// Whatever accept says, it is tried again after a pause, which grows until one succeeds.
+TEST_F(AcceptorTest, WaitsAfterEveryErrorOfAcceptAndGoesOn) {
+  const std::vector<int> errors = {ECONNABORTED, EINTR,  EMFILE, ENFILE, ENOBUFS,
+                                   ENOMEM,       EPROTO, 0,      EPERM,  ECONNABORTED,
+                                   ENETUNREACH,  0,      ENOMEM};
+  std::thread bound([&] {  // the filter's, so that no other test has it
+    const testing::FailingAccepts failing(errors);
+    if (!failing.works()) {
+      GTEST_SKIP() << "no seccomp filters that ask for a decision";
+    }
+    ThreadPerConnection model(serving_.state, MemoryPolicy::fresh, 0);
+    Acceptor acceptor(serving_.listener, serving_.state, model);
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_EQ(connect().get("/", "Connection: close\r\n").status, 200);
+    }
+    acceptor.stop();
+    model.stop();
+    std::string expected;
+    int delay_ms = 5;
+    for (const int error : errors) {
+      if (error == 0) {
+        delay_ms = 5;
+      } else {
+        expected += std::string("spawnpool-server: accept: ") + strerrordesc_np(error) +
+                    "; next try in " + std::to_string(delay_ms) + " ms\n";
+        delay_ms *= 2;
+      }
+    }
+    EXPECT_EQ(log_.text(), expected);
+    EXPECT_EQ(serving_.counters.errors_accept, errors.size() - 2);
+    EXPECT_EQ(serving_.counters.accepted, 3);
+  });
+  bound.join();
 }
 
 // Clients that come all the time must not keep the accept loop from its end.

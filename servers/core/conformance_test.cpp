@@ -4,8 +4,10 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "servers/core/conformance_cases.hpp"
+#include "servers/core/thread_per_connection.hpp"
 #include "servers/server.hpp"
 #include "servers/testing/connection_runner.hpp"
 #include "servers/testing/raw_client.hpp"
@@ -59,19 +61,20 @@ struct ServerKind {
   MemoryPolicy memory;
 };
 
+const auto kinds = ::testing::Values(ServerKind{Model::thread_per_connection, MemoryPolicy::fresh},
+                                     ServerKind{Model::thread_per_connection, MemoryPolicy::reused},
+                                     ServerKind{Model::worker_pool, MemoryPolicy::fresh},
+                                     ServerKind{Model::worker_pool, MemoryPolicy::reused});
+
+std::string kind_name(const ::testing::TestParamInfo<ServerKind>& kind) {
+  return std::string(kind.param.model == Model::worker_pool ? "WorkerPool"
+                                                            : "ThreadPerConnection") +
+         (kind.param.memory == MemoryPolicy::fresh ? "Fresh" : "Reused");
+}
+
 class ConformanceTest : public ::testing::TestWithParam<ServerKind> {};
 
-INSTANTIATE_TEST_SUITE_P(
-    , ConformanceTest,
-    ::testing::Values(ServerKind{Model::thread_per_connection, MemoryPolicy::fresh},
-                      ServerKind{Model::thread_per_connection, MemoryPolicy::reused},
-                      ServerKind{Model::worker_pool, MemoryPolicy::fresh},
-                      ServerKind{Model::worker_pool, MemoryPolicy::reused}),
-    [](const auto& kind) {
-      return std::string(kind.param.model == Model::worker_pool ? "WorkerPool"
-                                                                : "ThreadPerConnection") +
-             (kind.param.memory == MemoryPolicy::fresh ? "Fresh" : "Reused");
-    });
+INSTANTIATE_TEST_SUITE_P(, ConformanceTest, kinds, kind_name);
 
 TEST_P(ConformanceTest, EveryCaseOverARealConnection) {
   ServerOptions options;
@@ -108,21 +111,29 @@ TEST_P(ConformanceTest, EveryCaseOverARealConnection) {
       << log;
 }
 
-class SplitTest : public ::testing::TestWithParam<MemoryPolicy> {};
+// Without the accept loop, and over a socket pair that keeps the pieces apart.
+class SplitTest : public ::testing::TestWithParam<ServerKind> {
+ protected:
+  static std::unique_ptr<ServingModel> make_model(ServerState& state) {
+    const auto [model, memory] = GetParam();
+    if (model == Model::thread_per_connection) {
+      return std::make_unique<ThreadPerConnection>(state, memory, 0);
+    }
+    return std::make_unique<WorkerPool>(
+        state, WorkerPoolOptions{.max_workers = 1, .queue_capacity = 1, .memory = memory});
+  }
+  testing::ConnectionRunner runner_{conformance_routes(), conformance_limits(), make_model};
+};
 
-INSTANTIATE_TEST_SUITE_P(, SplitTest, ::testing::Values(MemoryPolicy::fresh, MemoryPolicy::reused),
-                         [](const auto& kind) {
-                           return kind.param == MemoryPolicy::fresh ? "Fresh" : "Reused";
-                         });
+INSTANTIATE_TEST_SUITE_P(, SplitTest, kinds, kind_name);
 
 TEST_P(SplitTest, EveryCaseSplitAtEveryByte) {
-  testing::ConnectionRunner runner(conformance_routes(), conformance_limits(), GetParam());
   ::testing::internal::CaptureStderr();
   for (const ConformanceCase& each : conformance_cases()) {
     const std::string_view bytes = each.bytes;
     std::string wrong;
     for (std::size_t at = 0; at <= bytes.size() && wrong.empty(); ++at) {
-      const auto run = runner.run({bytes.substr(0, at), bytes.substr(at)});
+      const auto run = runner_.run({bytes.substr(0, at), bytes.substr(at)});
       wrong = whole_mismatch(each, run.bytes()) + (run.reset && !each.breaks_word ? "; reset" : "");
       EXPECT_EQ(wrong, "") << each.name << ", split at " << at;
     }
@@ -132,7 +143,6 @@ TEST_P(SplitTest, EveryCaseSplitAtEveryByte) {
 
 // Byte by byte, but for messages of more parts than a socket takes ahead.
 TEST_P(SplitTest, EveryCaseInSmallPieces) {
-  testing::ConnectionRunner runner(conformance_routes(), conformance_limits(), GetParam());
   ::testing::internal::CaptureStderr();
   for (const ConformanceCase& each : conformance_cases()) {
     const std::size_t size = 1 + each.bytes.size() / 250;
@@ -140,7 +150,7 @@ TEST_P(SplitTest, EveryCaseInSmallPieces) {
     for (std::size_t at = 0; at < each.bytes.size(); at += size) {
       parts.push_back(std::string_view(each.bytes).substr(at, size));
     }
-    EXPECT_EQ(whole_mismatch(each, runner.run(parts).bytes()), "") << each.name;
+    EXPECT_EQ(whole_mismatch(each, runner_.run(parts).bytes()), "") << each.name;
   }
   ::testing::internal::GetCapturedStderr();
 }

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <memory>
+#include <memory_resource>
+#include <optional>
 #include <span>
 
 #include "servers/core/limits.hpp"
@@ -26,7 +28,8 @@ class ConnectionMemory {
   std::span<char> input() { return {input_.get(), input_size_}; }
   std::span<char> output() { return {output_.get(), output_size}; }
 
-  // The context of the next request, empty. The one before is gone.
+  // The context of the next request, empty. The one before is gone. What its memory needs beyond
+  // the scratch comes from the heap, or, when reused, from blocks that are kept, up to a size.
   RequestContext& begin_request();
 
  private:
@@ -35,6 +38,7 @@ class ConnectionMemory {
   std::size_t input_size_;
   std::unique_ptr<char[]> input_;
   std::unique_ptr<char[]> output_;  // and, behind it, the scratch of the contexts
+  std::optional<std::pmr::unsynchronized_pool_resource> kept_blocks_;  // when reused
   std::unique_ptr<RequestContext> context_;
 };
 

@@ -7,7 +7,8 @@
 
 namespace spawnpool {
 
-// How the context and the buffers of a connection are come by.
+// How the context and the buffers of a connection are come by. Either way a body, or a block of a
+// request's memory, above RequestContext::max_kept_bytes comes from the heap each time.
 enum class MemoryPolicy {
   fresh,   // buffers anew per connection, context anew per request: net/http's way
   reused,  // both kept and recycled: fasthttp's way

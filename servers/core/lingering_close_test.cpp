@@ -101,7 +101,7 @@ TEST_F(LingeringCloseTest, ClosesWhatComesAfterTheEnd) {
 }
 
 TEST_F(LingeringCloseTest, ClosesWithoutWaitingPastItsCapacity) {
-  LingeringClose closer(testing::patience);
+  LingeringClose closer(std::chrono::hours(1));
   std::vector<Pair> pairs;
   for (std::size_t i = 0; i < LingeringClose::capacity + 8; ++i) {
     pairs.push_back(connect());
@@ -110,6 +110,9 @@ TEST_F(LingeringCloseTest, ClosesWithoutWaitingPastItsCapacity) {
   }
   for (const Pair& pair : pairs) {
     EXPECT_EQ(read_all(pair.client), "answer");
+  }
+  for (std::size_t i = LingeringClose::capacity; i < pairs.size(); ++i) {
+    ASSERT_TRUE(eventually([&] { return !pairs[i].client.send("x"); })) << "held, " << i;
   }
   for (Pair& pair : pairs) {
     pair.client.close();

@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <numeric>
+#include <stdexcept>
 #include <system_error>
 #include <utility>
 
@@ -17,6 +18,38 @@ std::string ConnectionRun::bytes() const {
 
 ConnectionRunner::ConnectionRunner(Router router, const Limits& limits, MemoryPolicy memory)
     : router_(std::move(router)), limits_(limits), policy_(memory), packet_(256 * 1024) {}
+
+ConnectionRunner::ConnectionRunner(Router router, const Limits& limits, const MakeModel& make_model)
+    : router_(std::move(router)),
+      limits_(limits),
+      policy_(MemoryPolicy::fresh),
+      model_(make_model(state_)),
+      packet_(256 * 1024) {}
+
+void ConnectionRunner::serve(Socket socket) {
+  // Runs follow each other faster than the closing thread may come to run: never more sockets for
+  // it than it takes. The state's reference stays good, the new one is in the old one's place.
+  if (++runs_ % (LingeringClose::capacity / 2) == 0) {
+    if (model_ != nullptr) {
+      model_->stop();  // nobody is closing any more
+    }
+    lingering_close_.emplace();
+    if (model_ != nullptr) {
+      model_->start();
+    }
+  }
+  registry_.admit();
+  if (model_ != nullptr) {
+    if (model_->dispatch(socket) != Dispatch::taken) {
+      throw std::runtime_error("the model did not take the connection");
+    }
+    return;
+  }
+  if (memory_ == nullptr || policy_ == MemoryPolicy::fresh) {
+    memory_ = std::make_unique<ConnectionMemory>(limits_, policy_, stop_);
+  }
+  Connection(std::move(socket), state_, *memory_).serve();
+}
 
 ConnectionRun ConnectionRunner::run(const std::vector<std::string_view>& parts) {
   const auto check = [](bool done, const char* what) {
@@ -41,16 +74,7 @@ ConnectionRun ConnectionRunner::run(const std::vector<std::string_view>& parts) 
   }
   check(shutdown(client.fd(), SHUT_WR) == 0, "shutdown");
 
-  if (memory_ == nullptr || policy_ == MemoryPolicy::fresh) {
-    memory_ = std::make_unique<ConnectionMemory>(limits_, policy_, stop_);
-  }
-  // Runs follow each other faster than the closing thread may come to run: never more sockets for
-  // it than it takes. The state's reference stays good, the new one is in the old one's place.
-  if (++runs_ % (LingeringClose::capacity / 2) == 0) {
-    lingering_close_.emplace();
-  }
-  registry_.admit();
-  Connection(std::move(server), state_, *memory_).serve();
+  serve(std::move(server));
 
   ConnectionRun result;
   for (;;) {

@@ -1,6 +1,8 @@
-// Runs a connection on the calling thread, with the bounds of every read and write under control.
+// Runs a connection, by itself or in a serving model, with the bounds of every read and write under
+// control.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +11,7 @@
 
 #include "servers/core/connection.hpp"
 #include "servers/core/connection_registry.hpp"
+#include "servers/core/serving_model.hpp"
 
 namespace spawnpool::testing {
 
@@ -21,10 +24,15 @@ struct ConnectionRun {
 };
 
 // The socket pair is SOCK_SEQPACKET: it keeps the bounds of what is written. So a connection sees
-// exactly the reads that a test wants, without a second thread, and a test sees its every write.
+// exactly the reads that a test wants, and a test sees its every write.
 class ConnectionRunner {
  public:
+  // Connections run on the thread that calls run().
   ConnectionRunner(Router router, const Limits& limits, MemoryPolicy memory);
+
+  // Connections run on the threads of a model that takes one at any time.
+  using MakeModel = std::function<std::unique_ptr<ServingModel>(ServerState&)>;
+  ConnectionRunner(Router router, const Limits& limits, const MakeModel& make_model);
 
   // Serves a client that sends `parts`, each of which one recv of the connection gets, and then
   // shuts down its side of the connection. Empty parts are left out. All of them together must fit
@@ -35,6 +43,8 @@ class ConnectionRunner {
   ServerState& state() { return state_; }
 
  private:
+  void serve(Socket socket);
+
   const Router router_;
   const Limits limits_;
   const MemoryPolicy policy_;
@@ -48,6 +58,7 @@ class ConnectionRunner {
                      .registry = registry_,
                      .lingering_close = *lingering_close_,
                      .stop = stop_};
+  const std::unique_ptr<ServingModel> model_;  // null: none
   std::unique_ptr<ConnectionMemory> memory_;
   std::size_t runs_ = 0;
   std::vector<char> packet_;  // room for the largest that a socket pair takes

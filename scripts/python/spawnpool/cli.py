@@ -134,7 +134,9 @@ def main(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13
     except OSError as error:  # a full disk, a directory that may not be written
-        print(f"spawnpool: {error.filename or 'writing'}: {error.strerror}", file=sys.stderr)
+        place = error.filename or "cannot write the output"
+        words = f"{place}: {error.strerror}; make room, or give another place with --out"
+        print(f"spawnpool: {words}", file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt:
         return 128 + 2

@@ -7,6 +7,7 @@ import pytest
 
 from spawnpool import paths
 from spawnpool.cli import main
+from spawnpool.full_disk import no_room
 from spawnpool.results import write_result
 from spawnpool.testing import example_result, fail
 
@@ -129,4 +130,8 @@ def test_an_unwritable_place_is_one_line(
     path = tmp_path / "result.json"
     write_result(path, example_result())
     line = _refused(capsys, "report", str(path), "--out", f"{path}/page.html")
-    assert line == f"spawnpool: {path}: File exists\n"
+    mend = "make room, or give another place with --out"
+    assert line == f"spawnpool: {path}: File exists; {mend}\n"
+    with no_room(1000):
+        line = _refused(capsys, "report", str(path), "--out", f"{tmp_path}/page.html")
+    assert line == f"spawnpool: cannot write the output: File too large; {mend}\n"

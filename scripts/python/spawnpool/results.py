@@ -126,16 +126,24 @@ def claim(path: Path) -> None:
 
 
 def write_result(path: Path, document: Json) -> None:
-    """Replaces the file whole: a reader, and a crash at any instant, finds the old one or the new."""
+    """Replaces the file whole: a reader, and a crash at any instant, finds the old one or the new.
+    UsageError when it cannot be written."""
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                os.fchmod(file.fileno(), 0o644)
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        if path.is_file() and path.stat().st_size == 0:  # claimed only: in the way of another try
+            path.unlink()
+        raise UsageError(
+            f"cannot write {path}: {error.strerror}; make room, or give another place with --out"
+        ) from error

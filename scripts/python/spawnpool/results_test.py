@@ -9,6 +9,7 @@ import pytest
 
 from spawnpool.documents import Json
 from spawnpool.errors import UsageError
+from spawnpool.full_disk import no_room
 from spawnpool.plan import draw_plan
 from spawnpool.results import InvalidResult, ResultSchema, claim, read_result, write_result
 from spawnpool.suite import load_suite, trial_spec
@@ -120,10 +121,22 @@ def test_a_failure_to_write_leaves_the_old_file_and_no_rest(result: Json, tmp_pa
     with pytest.raises(ValueError):  # no NaN gets into a file
         write_result(path, {**result, "schema_version": float("nan")})
     (tmp_path / "taken").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(UsageError, match="cannot write .*taken: .*--out"):
         write_result(tmp_path / "taken", result)
+    with no_room(1000), pytest.raises(
+        UsageError, match="cannot write .*: File too large; make room"
+    ):
+        write_result(path, result)
     assert path.read_bytes() == before
     assert sorted(os.listdir(tmp_path)) == ["result.json", "taken"]
+
+
+def test_a_claimed_file_that_cannot_be_written_is_given_up(result: Json, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    claim(path)
+    with no_room(1000), pytest.raises(UsageError, match="make room"):
+        write_result(path, result)
+    claim(path)  # nothing is in the way of another try
 
 
 def test_a_reader_never_sees_a_part(result: Json, tmp_path: Path) -> None:
