@@ -160,7 +160,11 @@ class BuiltinLoad {
 
   void await_window() {
     const auto deadline = Clock::now() + context_.spec.warmup + start_grace;
-    while (next_event() != "window-begin") {
+    for (Event event = next_event(); event != "window-begin"; event = next_event()) {
+      if (event == "connected") {
+        context_.hooks.prepare();  // meanwhile it warms up
+        continue;
+      }
       wait(deadline);
       if (Clock::now() >= deadline) {
         throw TrialFailure("driver-failed",
