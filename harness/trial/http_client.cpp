@@ -65,15 +65,16 @@ UniqueFd tcp_socket() {
 std::string request_bytes(const RequestSpec& request, const Endpoint& endpoint, bool close) {
   std::string bytes = request.method + " " + request.path + " HTTP/1.1\r\n";
   bytes += "Host: " + endpoint.address + ":" + std::to_string(endpoint.port) + "\r\n";
-  if (close) {
-    bytes += "Connection: close\r\n";
-  }
   for (const auto& [name, value] : request.headers) {
     bytes.append(name).append(": ").append(value).append("\r\n");
   }
   // RFC 9110, 8.6: of a method that anticipates content, an empty body too is announced.
-  if (!request.body.empty() || request.method == "POST" || request.method == "PUT") {
+  if (!request.body.empty() || request.method == "POST" || request.method == "PUT" ||
+      request.method == "PATCH") {
     bytes += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
+  }
+  if (close) {
+    bytes += "Connection: close\r\n";
   }
   return bytes + "\r\n" + request.body;
 }
