@@ -252,7 +252,9 @@ TEST(InvalidBuiltinTrial, ErrorShare) {
 }
 
 TEST(InvalidBuiltinTrial, RateMissed) {
-  json spec = builtin_spec({"--delay-ms", "20"});
+  json spec = model_spec("worker-pool");
+  spec["scenario"]["request"]["path"] = "/sleep?ms=20";
+  spec["scenario"]["expect"]["body"] = "done\n";
   spec["point"] = {{"connections", 1}, {"rate", 1000}};
   spec["timeout"] = "50ms";
   const Outcome outcome = run_trial(spec);

@@ -65,6 +65,9 @@ UniqueFd tcp_socket() {
 std::string request_bytes(const RequestSpec& request, const Endpoint& endpoint, bool close) {
   std::string bytes = request.method + " " + request.path + " HTTP/1.1\r\n";
   bytes += "Host: " + endpoint.address + ":" + std::to_string(endpoint.port) + "\r\n";
+  if (close) {
+    bytes += "Connection: close\r\n";
+  }
   for (const auto& [name, value] : request.headers) {
     bytes.append(name).append(": ").append(value).append("\r\n");
   }
@@ -72,9 +75,6 @@ std::string request_bytes(const RequestSpec& request, const Endpoint& endpoint, 
   if (!request.body.empty() || request.method == "POST" || request.method == "PUT" ||
       request.method == "PATCH") {
     bytes += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
-  }
-  if (close) {
-    bytes += "Connection: close\r\n";
   }
   return bytes + "\r\n" + request.body;
 }

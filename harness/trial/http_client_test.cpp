@@ -15,7 +15,7 @@ TEST(RequestBytes, HoldEverythingInAFixedOrder) {
   EXPECT_EQ(request_bytes({"GET", "/a?b=c", {}, ""}, endpoint, false),
             "GET /a?b=c HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n");
   EXPECT_EQ(request_bytes({"GET", "/", {{"B", "2"}, {"A", "1"}}, ""}, endpoint, true),
-            "GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nA: 1\r\nB: 2\r\nConnection: close\r\n\r\n");
+            "GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nConnection: close\r\nA: 1\r\nB: 2\r\n\r\n");
   const std::string body("a\0b", 3);
   EXPECT_EQ(request_bytes({"POST", "/echo", {}, body}, endpoint, false),
             "POST /echo HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Length: 3\r\n\r\n" + body);
