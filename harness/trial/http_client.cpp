@@ -72,7 +72,8 @@ std::string request_bytes(const RequestSpec& request, const Endpoint& endpoint, 
     bytes.append(name).append(": ").append(value).append("\r\n");
   }
   // RFC 9110, 8.6: of a method that anticipates content, an empty body too is announced.
-  if (!request.body.empty() || request.method == "POST" || request.method == "PUT") {
+  if (!request.body.empty() || request.method == "POST" || request.method == "PUT" ||
+      request.method == "PATCH") {
     bytes += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
   }
   return bytes + "\r\n" + request.body;
@@ -120,6 +121,7 @@ HttpAnswer HttpConnection::exchange(const std::string& request, Clock::time_poin
   http::response_parser<http::string_body> parser;
   parser.body_limit(body_limit);
   parser.eager(true);
+  parser.skip(request.starts_with("HEAD "));  // its answer has a length, but no body
   std::array<char, 65536> buffer{};
   std::string pending;  // received, not yet a whole element for the parser
   std::uint64_t received = 0;
