@@ -69,7 +69,7 @@ class Client {
         target_(target),
         expect_(spec.scenario.expect),
         request_(request_bytes(spec.scenario.request, target.endpoint(), false)),
-        timeout_(spec.timeout) {}
+        timeout_(std::max<std::chrono::nanoseconds>(spec.timeout, 1s)) {}
 
   // Returns false when the target closes a connection before its last request.
   bool serve(unsigned connections, unsigned requests) {
@@ -79,7 +79,7 @@ class Client {
       HttpConnection connection(waiter_, target_.endpoint(), Clock::now() + timeout_);
       for (unsigned r = 1; r <= requests; ++r) {
         const HttpAnswer answer = connection.exchange(request_, Clock::now() + timeout_);
-        if (answer.status != expect_.status || answer.body != expect_.body) {
+        if (answer.status != expect_.status || !expect_.takes(answer.body)) {
           throw HttpError("wrong answer with status " + std::to_string(answer.status));
         }
         if (!answer.keep_alive && r < requests) {

@@ -59,6 +59,16 @@ bool CapturedPipe::drain() {
   return static_cast<bool>(fd_);
 }
 
+std::optional<std::string> CapturedPipe::take_line() {
+  const std::size_t end = text_.find('\n');
+  if (end == std::string::npos) {
+    return std::nullopt;
+  }
+  std::string line = text_.substr(0, end);
+  text_.erase(0, end + 1);
+  return line;
+}
+
 std::vector<std::string> CapturedPipe::last_lines(std::size_t count) const {
   std::vector<std::string> lines;
   std::size_t end = text_.size();

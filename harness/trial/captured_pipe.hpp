@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,8 @@ class CapturedPipe {
 
   int fd() const { return fd_.get(); }
   const std::string& text() const { return text_; }
+  // Takes the first line out of text() once it is whole, and returns it without its newline.
+  std::optional<std::string> take_line();
   // The last `count` lines that are not empty, each cut to 500 bytes of valid UTF-8.
   std::vector<std::string> last_lines(std::size_t count) const;
 

@@ -46,8 +46,8 @@ class HttpConnection {
   // Throws HttpError when the connection is refused or not made by the deadline.
   HttpConnection(Waiter& waiter, const Endpoint& endpoint, Clock::time_point deadline);
 
-  // Sends the request, which is no HEAD, and receives the whole answer. Throws HttpError for an
-  // answer that is no HTTP, is cut off, goes on behind its end, or is not complete by the deadline.
+  // Sends the request and receives the whole answer. Throws HttpError for an answer that is no
+  // HTTP, is cut off, goes on behind its end, or is not complete by the deadline.
   HttpAnswer exchange(const std::string& request, Clock::time_point deadline);
 
   // Ends the sending side and waits until the target has closed its own.

@@ -54,19 +54,26 @@ std::string read_all(const std::string& file) {
   return text;
 }
 
-trial::Programs find_programs() {
+trial::Programs find_programs(const std::string& driver) {
   const auto bin = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-  const auto wrk = trial::find_program("wrk");
-  if (!wrk) {
-    throw cli::UsageError("wrk is not installed; run scripts/setup.sh or apt-get install wrk");
+  trial::Programs programs;
+  programs.server = bin / "spawnpool-server";
+  programs.counter_library = bin.parent_path() / "lib" / "libspawnpool_alloc.so";
+  const auto generator = trial::find_program(driver == "wrk" ? "wrk" : bin / "spawnpool-load");
+  if (!generator) {
+    throw cli::UsageError(
+        driver == "wrk" ? "wrk is not installed; run scripts/setup.sh or apt-get install wrk"
+                        : "spawnpool-load is not in " + bin.string() +
+                              "; build it: cmake --build --preset release --target spawnpool-load");
   }
-  return {bin / "spawnpool-server", *wrk, bin.parent_path() / "lib" / "libspawnpool_alloc.so"};
+  programs.generator = *generator;
+  return programs;
 }
 
 int run(const std::string& file) {
   const trial::TrialSpec spec = trial::read_spec(read_all(file));
   const trial::Cpus cpus = trial::choose_cpus(spec.cpus, trial::affinity_mask());
-  const trial::Programs programs = find_programs();
+  const trial::Programs programs = find_programs(spec.driver);
 
   prctl(PR_SET_CHILD_SUBREAPER, 1);  // what a target lets loose becomes ours to end
   signal(SIGPIPE, SIG_IGN);

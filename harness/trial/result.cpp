@@ -13,8 +13,14 @@ class Writer {
   template <class T>
   void put(ordered_json& object, const std::string& prefix, const char* key,
            const Measured<T>& measured) {
+    put(object, prefix, key, measured, [](const T& value) { return ordered_json(value); });
+  }
+
+  template <class T, class ToJson>
+  void put(ordered_json& object, const std::string& prefix, const char* key,
+           const Measured<T>& measured, const ToJson& to_json) {
     if (const T* const value = measured.value()) {
-      object[key] = *value;
+      object[key] = to_json(*value);
       return;
     }
     object[key] = nullptr;
@@ -39,29 +45,88 @@ const char* name(Status status) {
   return "failed";
 }
 
+ordered_json counts_json(const RequestCounts& counts) {
+  return {{"intended", counts.intended},     {"sent", counts.sent},
+          {"answered", counts.answered},     {"failed", counts.failed},
+          {"unfinished", counts.unfinished}, {"dropped", counts.dropped},
+          {"unsent", counts.unsent}};
+}
+
+ordered_json errors_json(Writer& writer, const ErrorCounts& errors) {
+  ordered_json json;
+  const std::string prefix = "load.errors.";
+  writer.put(json, prefix, "connect", errors.connect);
+  writer.put(json, prefix, "read", errors.read);
+  writer.put(json, prefix, "write", errors.write);
+  writer.put(json, prefix, "timeout", errors.timeout);
+  writer.put(json, prefix, "status", errors.status);
+  writer.put(json, prefix, "protocol", errors.protocol);
+  return json;
+}
+
+ordered_json latency_json(Writer& writer, const LatencyResult& latency) {
+  ordered_json json;
+  const std::string prefix = "load.latency_us.";
+  writer.put(json, prefix, "mean", latency.mean);
+  writer.put(json, prefix, "p50", latency.p50);
+  writer.put(json, prefix, "p90", latency.p90);
+  writer.put(json, prefix, "p99", latency.p99);
+  writer.put(json, prefix, "p99_9", latency.p99_9);
+  writer.put(json, prefix, "max", latency.max);
+  return json;
+}
+
+ordered_json generator_json(Writer& writer, const GeneratorResult& generator) {
+  ordered_json json;
+  const std::string prefix = "load.generator.";
+  writer.put(json, prefix, "cpu_utilization", generator.cpu_utilization);
+  writer.put(json, prefix, "busy_share", generator.busy_share);
+  writer.put(json, prefix, "send_lag_us", generator.send_lag_us);
+  writer.put(json, prefix, "send_lag_p50_us", generator.send_lag_p50_us);
+  writer.put(json, prefix, "send_lag_max_us", generator.send_lag_max_us);
+  writer.put(json, prefix, "pacing", generator.pacing);
+  return json;
+}
+
 ordered_json load_json(Writer& writer, const LoadResult& load) {
   ordered_json json;
-  writer.put(json, "load.", "requests", load.requests);
-  writer.put(json, "load.", "throughput_rps", load.throughput_rps);
-  writer.put(json, "load.", "offered_rps", load.offered_rps);
-  ordered_json& errors = json["errors"];
-  writer.put(errors, "load.errors.", "connect", load.errors.connect);
-  writer.put(errors, "load.errors.", "read", load.errors.read);
-  writer.put(errors, "load.errors.", "write", load.errors.write);
-  writer.put(errors, "load.errors.", "timeout", load.errors.timeout);
-  writer.put(errors, "load.errors.", "status", load.errors.status);
-  writer.put(json, "load.", "rejected", load.rejected);
-  ordered_json& latency = json["latency_us"];
-  writer.put(latency, "load.latency_us.", "mean", load.latency_us.mean);
-  writer.put(latency, "load.latency_us.", "p50", load.latency_us.p50);
-  writer.put(latency, "load.latency_us.", "p90", load.latency_us.p90);
-  writer.put(latency, "load.latency_us.", "p99", load.latency_us.p99);
-  writer.put(latency, "load.latency_us.", "p99_9", load.latency_us.p99_9);
-  writer.put(latency, "load.latency_us.", "max", load.latency_us.max);
-  writer.put(json, "load.", "latency_histogram", load.latency_histogram);
-  ordered_json& generator = json["generator"];
-  writer.put(generator, "load.generator.", "cpu_utilization", load.generator_cpu_utilization);
-  writer.put(generator, "load.generator.", "send_lag_us", load.send_lag_us);
+  const std::string prefix = "load.";
+  writer.put(json, prefix, "requests", load.requests);
+  writer.put(json, prefix, "throughput_rps", load.throughput_rps);
+  writer.put(json, prefix, "offered_rps", load.offered_rps);
+  writer.put(json, prefix, "counts", load.counts, counts_json);
+  json["errors"] = errors_json(writer, load.errors);
+  writer.put(json, prefix, "error_examples", load.error_examples);
+  writer.put(json, prefix, "rejected", load.rejected);
+  writer.put(json, prefix, "status_classes", load.status_classes);
+  writer.put(json, prefix, "bytes_received", load.bytes_received);
+  writer.put(json, prefix, "connections_opened", load.connections_opened);
+  writer.put(json, prefix, "reconnects", load.reconnects);
+  json["latency_us"] = latency_json(writer, load.latency_us);
+  writer.put(json, prefix, "latency_histogram", load.latency_histogram);
+  writer.put(json, prefix, "wait_us", load.wait_us);
+  writer.put(json, prefix, "wait_histogram", load.wait_histogram);
+  writer.put(json, prefix, "first_byte_us", load.first_byte_us);
+  writer.put(json, prefix, "first_byte_histogram", load.first_byte_histogram);
+  json["generator"] = generator_json(writer, load.generator);
+  writer.put(json, prefix, "steady_state", load.steady_state);
+  writer.put(json, prefix, "time_series", load.time_series);
+  writer.put(json, prefix, "background", load.background);
+  return json;
+}
+
+ordered_json check_json(const CheckResult& check) {
+  return {{"status", check.status},
+          {"body_bytes", check.body_bytes},
+          {"response_bytes", check.response_bytes}};
+}
+
+ordered_json shutdown_json(Writer& writer, const ShutdownResult& shutdown) {
+  ordered_json json;
+  json["answered"] = shutdown.answered;
+  json["refused"] = shutdown.refused;
+  json["lost"] = shutdown.lost;
+  writer.put(json, "shutdown.", "exit_s", shutdown.exit_s);
   return json;
 }
 
@@ -119,14 +184,10 @@ ordered_json to_json(const TrialResult& result) {
                   {"generator", result.cpus.generator},
                   {"shared", result.cpus.shared}};
   json["target_stderr"] = result.target_stderr;
-  if (const CheckResult* const check = result.check.value()) {
-    json["check"] = {{"status", check->status},
-                     {"body_bytes", check->body_bytes},
-                     {"response_bytes", check->response_bytes}};
-  } else {
-    writer.put(json, "", "check", Measured<double>(Unmeasured{result.check.reason()}));
-  }
+  writer.put(json, "", "check", result.check, check_json);
   json["load"] = load_json(writer, result.load);
+  writer.put(json, "", "shutdown", result.shutdown,
+             [&writer](const ShutdownResult& shutdown) { return shutdown_json(writer, shutdown); });
   json["server"] = server_json(writer, result.server);
   json["unmeasured"] = writer.unmeasured();
   return json;

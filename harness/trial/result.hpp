@@ -45,24 +45,62 @@ struct CheckResult {
 };
 
 struct ErrorCounts {
-  Measured<std::uint64_t> connect, read, write, timeout, status;
+  Measured<std::uint64_t> connect, read, write, timeout, status, protocol;
+};
+
+// What became of the requests that were intended for the window: intended = sent + dropped +
+// unsent, sent = answered + failed + unfinished.
+struct RequestCounts {
+  std::uint64_t intended = 0, sent = 0, answered = 0, failed = 0, unfinished = 0;
+  std::uint64_t dropped = 0;  // too many were waiting for a connection
+  std::uint64_t unsent = 0;   // still waiting for one at the very end
 };
 
 struct LatencyResult {  // microseconds
-  Measured<double> mean;
-  Measured<std::uint64_t> p50, p90, p99, p99_9, max;
+  Measured<double> mean, p50, p90, p99, p99_9, max;
 };
 
+struct GeneratorResult {
+  Measured<double> cpu_utilization;  // CPU time per time and core, 1.0: all of it
+  Measured<double> busy_share;       // of the time, not idly polling or asleep
+  // From the intended to the real sending of those that found a free connection.
+  Measured<double> send_lag_us;  // p99
+  Measured<double> send_lag_p50_us, send_lag_max_us;
+  Measured<std::string> pacing;  // busy-poll, sleep
+};
+
+// Histograms are HdrHistogram V2, base64. What is JSON here is passed on as the generator wrote it.
 struct LoadResult {
   Measured<std::uint64_t> requests;  // answers received in the window
   Measured<double> throughput_rps;
   Measured<double> offered_rps;
+  Measured<RequestCounts> counts;
   ErrorCounts errors;
-  Measured<std::uint64_t> rejected;
-  LatencyResult latency_us;
-  Measured<std::string> latency_histogram;     // HdrHistogram V2, base64
-  Measured<double> generator_cpu_utilization;  // CPU time per time and core, 1.0: all of it
-  Measured<double> send_lag_us;
+  Measured<nlohmann::ordered_json> error_examples;  // class -> the text of its first
+  Measured<std::uint64_t> rejected;                 // answers 429 and 503
+  Measured<nlohmann::ordered_json> status_classes;
+  Measured<std::uint64_t> bytes_received, connections_opened, reconnects;
+  LatencyResult latency_us;  // open loop: from the intended send time
+  Measured<std::string> latency_histogram;
+  Measured<nlohmann::ordered_json> wait_us;  // intended -> sent
+  Measured<std::string> wait_histogram;
+  Measured<nlohmann::ordered_json> first_byte_us;  // sent -> first byte of the answer
+  Measured<std::string> first_byte_histogram;
+  GeneratorResult generator;
+  // {"steady", "evidence", "reason"}: a load that was not steady is no less valid, but says so.
+  Measured<nlohmann::ordered_json> steady_state;
+  Measured<nlohmann::ordered_json> time_series;
+  Measured<nlohmann::ordered_json> background;
+};
+
+// A target that was told to end (SIGTERM) while the load went on. The numbers are those of the
+// whole window, of which the generator knows no parts: answered includes what came before the
+// signal. A healthy target refuses and loses nothing before it, so that all of those came after.
+struct ShutdownResult {
+  std::uint64_t answered = 0;
+  std::uint64_t refused = 0;  // connections that could not be made
+  std::uint64_t lost = 0;     // sent, but not answered as HTTP has it, or not before the end
+  Measured<double> exit_s;    // from the signal until the process had ended
 };
 
 struct AllocationsResult {
@@ -99,6 +137,7 @@ struct TrialResult {
   std::vector<std::string> target_stderr;
   Measured<CheckResult> check;
   LoadResult load;
+  Measured<ShutdownResult> shutdown;
   ServerResult server;
 
   // Adds a reason; the status becomes the worse of the two.

@@ -31,7 +31,27 @@ struct RequestSpec {
 
 struct ExpectSpec {
   unsigned status = 200;
-  std::string body;  // byte for byte
+  std::optional<std::string> body;  // byte for byte; without it only its length counts
+  std::uint64_t body_bytes = 0;     // of `body` when that is given
+
+  bool takes(const std::string& answer) const {
+    return body ? answer == *body : answer.size() == body_bytes;
+  }
+};
+
+// Arrivals that come at once, again and again.
+struct BurstSpec {
+  unsigned size = 0;
+  std::chrono::nanoseconds every{};
+};
+
+// Clients beside the measured load; all 0: none.
+struct BackgroundSpec {
+  unsigned idle = 0;  // kept connections that ask nothing
+  unsigned slow_senders = 0, slow_readers = 0;
+  std::optional<unsigned> bytes_per_second;  // of a slow one; else the generator's default
+
+  bool any() const { return idle + slow_senders + slow_readers > 0; }
 };
 
 // The scenario with the point merged over it.
@@ -39,8 +59,18 @@ struct ScenarioSpec {
   std::string name;
   RequestSpec request;
   ExpectSpec expect;
-  unsigned requests_per_connection = 0;  // 0: connections are kept; 1: a connection per request
-  unsigned connections = 0;              // open at once
+  unsigned requests_per_connection = 0;   // 0: connections are kept; 1: a connection per request
+  unsigned connections = 0;               // open at once
+  unsigned pipeline = 1;                  // requests under way at once on a connection
+  std::chrono::nanoseconds think_time{};  // between an answer and the next request, closed loop
+  std::optional<double> rate;             // arrivals per second: makes it open loop
+  std::string arrivals = "poisson";       // or "uniform": how `rate` is spread
+  std::optional<BurstSpec> burst;         // open loop too, instead of `rate`
+  BackgroundSpec background;
+  // SIGTERM to the target that long into the window, while the load goes on.
+  std::optional<std::chrono::nanoseconds> shutdown_after;
+
+  bool open_loop() const { return rate || burst; }
 };
 
 // Two passes with `connections` connections each: one request per connection, then this many.

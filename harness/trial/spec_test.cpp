@@ -113,7 +113,7 @@ TEST(ReadSpec, NamesTheMistake) {
       {"scenario: must be an object, not array", set("/scenario", json::array())},
       {"point: must be an object, not number", set("/point", 16)},
       {"driver: must be a string, not number", set("/driver", 1)},
-      {"driver: unknown driver 'ab'; known: wrk", set("/driver", "ab")},
+      {"driver: unknown driver 'ab'; known: builtin, wrk", set("/driver", "ab")},
       {"target.model: unknown model 'fork'; known: thread-per-connection, worker-pool",
        set("/target/model", "fork")},
       {"target.options[1]: must be a string", set("/target/options/1", 256)},
@@ -138,7 +138,10 @@ TEST(ReadSpec, NamesTheMistake) {
       {"scenario.request.method: 'GE T' is no HTTP method",
        set("/scenario/request/method", "GE T")},
       {"scenario.request.method: the driver wrk cannot read the answers to HEAD",
-       set("/scenario/request/method", "HEAD")},
+       [](json& spec) {
+         spec["scenario"]["request"]["method"] = "HEAD";
+         spec["scenario"]["expect"]["body"] = "";
+       }},
       {"scenario.request.path: must begin with /", set("/scenario/request/path", "json")},
       {"scenario.request.path: must begin with /", set("/scenario/request/path", "/a b")},
       {"scenario.request.path: must begin with /", set("/scenario/request/path", "/a\r\nX: y")},
@@ -154,6 +157,8 @@ TEST(ReadSpec, NamesTheMistake) {
       {"duration: must be a string, not number", set("/duration", 10)},
       {"timeout: must be whole seconds", set("/timeout", "1500ms")},
       {"timeout: must be whole seconds", set("/timeout", "2m")},
+      {"scenario.expect.body: give either body or body_bytes",
+       set("/scenario/expect/body_bytes", 5)},
       {"accounting.requests_per_connection: must be a whole number from 2",
        set("/accounting/requests_per_connection", 1)},
       {"limits.error_share: must be a number from 0 to 1", set("/limits/error_share", 1.5)},
@@ -176,6 +181,129 @@ TEST(ReadSpec, NamesTheMistake) {
       EXPECT_EQ(message.find('\n'), std::string::npos) << message;
     }
   }
+}
+
+json good_builtin() {
+  json spec = good();
+  spec["driver"] = "builtin";
+  return spec;
+}
+
+TEST(ReadSpec, TakesWhatOnlyTheBuiltinDriverCan) {
+  json spec = good_builtin();
+  spec["timeout"] = "1500us";
+  spec["scenario"]["request"]["method"] = "HEAD";
+  spec["scenario"]["expect"] = {{"status", 200}, {"body_bytes", 0}};
+  spec["point"] = json::parse(R"({
+    "connections": 16, "requests_per_connection": 100, "pipeline": 8, "rate": 2500.5,
+    "arrivals": "uniform", "shutdown_after": "500ms",
+    "background": {"idle": 3, "slow_senders": 4, "slow_readers": 5, "bytes_per_second": 6}
+  })");
+  const TrialSpec read = read_spec(spec.dump());
+  EXPECT_EQ(read.timeout, 1500us);
+  EXPECT_EQ(read.scenario.requests_per_connection, 100U);
+  EXPECT_EQ(read.scenario.pipeline, 8U);
+  EXPECT_EQ(read.scenario.rate, 2500.5);
+  EXPECT_EQ(read.scenario.arrivals, "uniform");
+  EXPECT_EQ(read.scenario.shutdown_after, 500ms);
+  EXPECT_EQ(read.scenario.background.idle, 3U);
+  EXPECT_EQ(read.scenario.background.slow_senders, 4U);
+  EXPECT_EQ(read.scenario.background.slow_readers, 5U);
+  EXPECT_EQ(read.scenario.background.bytes_per_second, 6U);
+  EXPECT_TRUE(read.scenario.open_loop());
+  EXPECT_FALSE(read.scenario.expect.body);
+
+  spec = good_builtin();
+  spec["point"]["burst"] = {{"size", 32}, {"every", "100ms"}};
+  const ScenarioSpec burst = read_spec(spec.dump()).scenario;
+  EXPECT_EQ(burst.burst.value().size, 32U);
+  EXPECT_EQ(burst.burst.value().every, 100ms);
+  EXPECT_TRUE(burst.open_loop());
+
+  spec = good_builtin();
+  spec["point"]["think_time"] = "10ms";
+  const ScenarioSpec thinking = read_spec(spec.dump()).scenario;
+  EXPECT_EQ(thinking.think_time, 10ms);
+  EXPECT_FALSE(thinking.open_loop());
+}
+
+TEST(ReadSpec, TakesAnAnswerByItsLength) {
+  json spec = good();
+  spec["scenario"]["expect"] = {{"status", 200}, {"body_bytes", 3}};
+  const ExpectSpec expect = read_spec(spec.dump()).scenario.expect;
+  EXPECT_TRUE(expect.takes("abc"));
+  EXPECT_FALSE(expect.takes("abcd"));
+  EXPECT_TRUE(read_spec(good().dump()).scenario.expect.takes("Hello, World!"));
+  EXPECT_FALSE(read_spec(good().dump()).scenario.expect.takes("Hello, world!"));
+}
+
+TEST(ReadSpec, NamesTheMistakeInALoadForTheBuiltinDriver) {
+  const struct {
+    const char* message_has;
+    const char* point;
+  } mistakes[] = {
+      {"scenario.pipeline: must be a whole number from 1", R"({"pipeline": 0})"},
+      {"scenario.think_time: \"x\" is no duration", R"({"think_time": "x"})"},
+      {"scenario.rate: must be a number from 0.001 to 1e+07, not 0", R"({"rate": 0})"},
+      {"scenario.rate: must be a number", R"({"rate": "fast"})"},
+      {"scenario.arrivals: unknown arrivals 'normal'; known: poisson, uniform",
+       R"({"rate": 10, "arrivals": "normal"})"},
+      {"scenario.arrivals: says how a rate is spread", R"({"arrivals": "poisson"})"},
+      {"scenario.burst: give either rate or burst",
+       R"({"rate": 10, "burst": {"size": 2, "every": "1s"}})"},
+      {"scenario.burst.size: must be a whole number from 1",
+       R"({"burst": {"size": 0, "every": "1s"}})"},
+      {"scenario.burst.every: must be longer than 0s", R"({"burst": {"size": 1, "every": "0s"}})"},
+      {"scenario.burst.every: must be at most the duration",
+       R"({"burst": {"size": 1, "every": "2s"}})"},
+      {"scenario.burst.often: unknown key", R"({"burst": {"size": 1, "every": "1s", "often": 1}})"},
+      {"scenario.think_time: is for the closed loop", R"({"rate": 10, "think_time": "1ms"})"},
+      {"scenario.think_time: is for the closed loop",
+       R"({"burst": {"size": 1, "every": "1s"}, "think_time": "1ms"})"},
+      {"scenario.background.idle: must be a whole number", R"({"background": {"idle": -1}})"},
+      {"scenario.background.bytes_per_second: must be a whole number from 1",
+       R"({"background": {"bytes_per_second": 0}})"},
+      {"scenario.shutdown_after: must be shorter than the duration", R"({"shutdown_after": "1s"})"},
+      {"scenario.shutdown_after: must be longer than 0s", R"({"shutdown_after": "0s"})"},
+      {"scenario.request.method: CONNECT", R"({"request": {"method": "CONNECT"}})"},
+      {"scenario.expect.body: an answer to HEAD has none", R"({"request": {"method": "HEAD"}})"},
+  };
+  for (const auto& mistake : mistakes) {
+    json spec = good_builtin();
+    spec["point"].merge_patch(json::parse(mistake.point));
+    try {
+      read_spec(spec.dump());
+      ADD_FAILURE() << "taken: " << mistake.message_has;
+    } catch (const cli::UsageError& error) {
+      EXPECT_TRUE(std::string(error.what()).starts_with(mistake.message_has)) << error.what();
+    }
+  }
+  json spec = good_builtin();
+  spec["timeout"] = "61s";
+  EXPECT_THROW(read_spec(spec.dump()), cli::UsageError);
+  spec["timeout"] = "999us";
+  EXPECT_THROW(read_spec(spec.dump()), cli::UsageError);
+}
+
+TEST(ReadSpec, RefusesForWrkWhatWrkCannotDo) {
+  for (const char* point : {R"({"pipeline": 2})", R"({"think_time": "1ms"})", R"({"rate": 10})",
+                            R"({"burst": {"size": 1, "every": "1s"}})",
+                            R"({"background": {"idle": 1}})", R"({"shutdown_after": "10ms"})"}) {
+    json spec = good();
+    spec["point"].merge_patch(json::parse(point));
+    const std::string key = json::parse(point).begin().key();
+    try {
+      read_spec(spec.dump());
+      ADD_FAILURE() << "taken: " << point;
+    } catch (const cli::UsageError& error) {
+      EXPECT_EQ(error.what(),
+                "scenario." + key + ": the driver wrk cannot do this; take the driver builtin");
+    }
+  }
+  json spec = good();
+  spec["point"]["background"] = {{"idle", 0}, {"bytes_per_second", 10}};
+  spec["point"]["pipeline"] = 1;
+  EXPECT_EQ(read_spec(spec.dump()).driver, "wrk");
 }
 
 TEST(ReadSpec, RefusesWhatIsNoJson) {

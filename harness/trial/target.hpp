@@ -35,8 +35,8 @@ class Target {
   void wait_ready();
 
   // Asks as the load will and compares the answer byte for byte, and whether the connection stays
-  // open or is closed as the scenario has it. Throws TrialFailure: wrong-answer,
-  // target-died-under-load.
+  // open or is closed as the scenario has it. Waits for an answer for `timeout`, or a second if
+  // that is longer. Throws TrialFailure: wrong-answer, target-died-under-load.
   CheckResult check(const ScenarioSpec& scenario, std::chrono::nanoseconds timeout);
 
   // Stops it. Returns what it did wrong in stopping, if anything: target-did-not-stop.

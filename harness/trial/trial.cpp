@@ -9,8 +9,8 @@
 #include <system_error>
 
 #include "harness/cost/process_usage.hpp"
-#include "harness/load/histogram.hpp"
 #include "harness/trial/accounting.hpp"
+#include "harness/trial/builtin_driver.hpp"
 #include "harness/trial/failure.hpp"
 #include "harness/trial/processes.hpp"
 #include "harness/trial/target.hpp"
@@ -52,11 +52,8 @@ std::uint64_t thread_count(const std::vector<pid_t>& processes) {
   return threads;
 }
 
-// The numbers that the driver wrk cannot give.
+// The numbers that no trial gives yet.
 void state_limits(TrialResult& result) {
-  result.load.offered_rps = Unmeasured{"closed loop: no rate is offered"};
-  result.load.rejected = Unmeasured{"the driver wrk does not tell refused from failed requests"};
-  result.load.send_lag_us = Unmeasured{"closed loop: no send time is intended"};
   result.server.syscalls_per_request = Unmeasured{"system calls are not counted yet"};
   result.server.instructions_per_request = Unmeasured{"instructions are not counted yet"};
 }
@@ -80,13 +77,15 @@ class Trial {
     result_.started_at = utc_now();
     result_.command = target_.command();
     result_.cpus = cpus;
+    if (!spec.scenario.shutdown_after) {
+      result_.shutdown = Unmeasured{"the target was not to be shut down under load"};
+    }
     state_limits(result_);
   }
 
   TrialResult run() {
     try {
       start();
-      warm_up();
       measure();
     } catch (const TrialFailure& failure) {
       result_.mark(Status::failed, failure.reason());
@@ -108,21 +107,15 @@ class Trial {
     result_.check = target_.check(spec_.scenario, spec_.timeout);
   }
 
-  void warm_up() {
-    if (spec_.warmup == nanoseconds::zero()) {
-      result_.warmup_s = 0.0;
-      return;
-    }
-    const WrkRun run = drive(spec_.warmup, [] {});
-    result_.warmup_s = seconds(std::chrono::microseconds(run.report.duration_us));
-  }
-
   void measure() {
     try {
-      measure_window();
+      load();
     } catch (const cost::ProcessGone&) {
       target_.require_running("under load");
       throw;
+    }
+    if (spec_.scenario.shutdown_after) {
+      return;  // nobody is left to be checked
     }
     try {
       check_again();
@@ -152,52 +145,52 @@ class Trial {
     }
   }
 
-  void measure_window() {
-    const std::string no_reset = reset_rss_peak();
-    const std::vector<pid_t> processes = usage_->processes();
-    const cost::UsageSnapshot before = usage_->read();
-    std::uint64_t threads_peak = before.threads;
-    const WrkRun run = drive(spec_.duration, [&processes, &threads_peak] {
-      threads_peak = std::max(threads_peak, thread_count(processes));
-    });
-    const cost::UsageSnapshot after = usage_->read();
-    if (run.report.requests == 0) {
+  // Warm-up and window.
+  void load() {
+    DriverHooks hooks;
+    hooks.window_begin = [this] { begin_window(); };
+    hooks.sample = [this] { threads_peak_ = std::max(threads_peak_, thread_count(processes_)); };
+    hooks.window_end = [this] { after_ = usage_->read(); };
+    hooks.sample_period = thread_sample_period;
+    const DriverContext context{waiter_,
+                                guard_,
+                                target_,
+                                spec_,
+                                result_.cpus.generator,
+                                result_.cpus.shared,
+                                programs_.generator,
+                                hooks};
+    DriverRun run = spec_.driver == "wrk" ? drive_with_wrk(context) : drive_with_builtin(context);
+    result_.warmup_s = run.warmup_s;
+    if (run.requests == 0) {
       throw TrialFailure("error-share", "not one request was answered in the window");
     }
-
-    const double window = static_cast<double>(run.report.duration_us) / 1e6;
-    result_.window_s = window;
-    fill_load(run);
-    fill_server(before, after, static_cast<double>(run.report.requests), window);
-    result_.server.threads_peak = std::max(threads_peak, after.threads);
-    if (no_reset.empty()) {
-      result_.server.rss_peak_bytes = after.rss_peak_bytes;
-    } else {
-      result_.server.rss_peak_bytes = Unmeasured{no_reset};
+    result_.window_s = run.window_s;
+    result_.load = std::move(run.load);
+    if (run.shutdown) {
+      result_.shutdown = *run.shutdown;
     }
-
-    LoadQuality quality;
-    quality.generator_utilization = run.cpu_utilization;
-    quality.server_utilization = result_.server.cpu_utilization.value() != nullptr
-                                     ? *result_.server.cpu_utilization.value()
-                                     : 1.0;
-    quality.shared_core = result_.cpus.shared;
-    quality.error_share_limit = spec_.limits.error_share;
-    for (Reason& reason : doubts(run.report, quality)) {
-      result_.mark(Status::invalid, std::move(reason));
-    }
+    fill_server(run);
+    judge(run.quality);
   }
 
-  WrkRun drive(nanoseconds duration, const std::function<void()>& sample) {
-    WrkLoad load;
-    load.program = programs_.wrk;
-    load.request = request_bytes(spec_.scenario.request, target_.endpoint(),
-                                 spec_.scenario.requests_per_connection == 1);
-    load.connections = spec_.scenario.connections;
-    load.duration = duration;
-    load.timeout = spec_.timeout;
-    load.cpus = result_.cpus.generator;
-    return run_wrk(waiter_, guard_, target_, load, thread_sample_period, sample);
+  void begin_window() {
+    no_reset_because_ = reset_rss_peak();
+    processes_ = usage_->processes();
+    before_ = usage_->read();
+    threads_peak_ = before_.threads;
+  }
+
+  void judge(const LoadQuality& quality) {
+    Circumstances circumstances;
+    const double* const utilization = result_.server.cpu_utilization.value();
+    circumstances.server_utilization = utilization != nullptr ? *utilization : 1.0;
+    circumstances.shared_core = result_.cpus.shared;
+    circumstances.error_share_limit = spec_.limits.error_share;
+    circumstances.shut_down = spec_.scenario.shutdown_after.has_value();
+    for (Reason& reason : doubts(quality, circumstances)) {
+      result_.mark(Status::invalid, std::move(reason));
+    }
   }
 
   // Returns why it could not be done, or nothing.
@@ -210,51 +203,33 @@ class Trial {
     }
   }
 
-  void fill_load(const WrkRun& run) {
-    const WrkReport& report = run.report;
-    LoadResult& load = result_.load;
-    load.requests = report.requests;
-    load.throughput_rps =
-        static_cast<double>(report.requests) * 1e6 / static_cast<double>(report.duration_us);
-    load.errors = {report.connect_errors, report.read_errors, report.write_errors,
-                   report.timeout_errors, report.status_errors};
-    load.latency_us = latency_result(report);
-    load::Histogram histogram;
-    bool recorded = true;
-    for (const auto& [value, count] : report.latency) {
-      recorded = histogram.record(value, count) && recorded;
-    }
-    if (recorded) {
-      load.latency_histogram = histogram.encode();
-    } else {
-      load.latency_histogram = Unmeasured{"a latency is beyond the histogram's range"};
-    }
-    load.generator_cpu_utilization = run.cpu_utilization;
-  }
-
-  void fill_server(const cost::UsageSnapshot& before, const cost::UsageSnapshot& after,
-                   double requests, double window) {
+  void fill_server(const DriverRun& run) {
     ServerResult& server = result_.server;
+    server.threads_peak = std::max(threads_peak_, after_.threads);
+    if (no_reset_because_.empty()) {
+      server.rss_peak_bytes = after_.rss_peak_bytes;
+    } else {
+      server.rss_peak_bytes = Unmeasured{no_reset_because_};
+    }
+    if (spec_.scenario.shutdown_after) {
+      fill_missing("the target was shut down within the window");
+      return;
+    }
     cost::UsageDelta delta;
     try {
-      delta = cost::usage_between(before, after);
+      delta = cost::usage_between(before_, after_);
     } catch (const cost::ProcessGone&) {
       throw;
     } catch (const std::runtime_error& error) {
-      const Unmeasured missing{error.what()};
-      server.cpu_us_per_request = missing;
-      server.cpu_user_us_per_request = missing;
-      server.cpu_system_us_per_request = missing;
-      server.cpu_utilization = missing;
-      server.context_switches_per_request = missing;
-      server.page_faults_per_request = missing;
+      fill_missing(error.what());
       return;
     }
+    const auto requests = static_cast<double>(run.requests);
     server.cpu_us_per_request = seconds(delta.cpu) * 1e6 / requests;
     server.cpu_user_us_per_request = seconds(delta.user) * 1e6 / requests;
     server.cpu_system_us_per_request = seconds(delta.system) * 1e6 / requests;
     server.cpu_utilization =
-        seconds(delta.cpu) / window / static_cast<double>(result_.cpus.server.size());
+        seconds(delta.cpu) / run.window_s / static_cast<double>(result_.cpus.server.size());
     server.page_faults_per_request =
         static_cast<double>(delta.minor_faults + delta.major_faults) / requests;
     if (delta.context_switches) {
@@ -262,6 +237,18 @@ class Trial {
     } else {
       server.context_switches_per_request = Unmeasured{delta.context_switches_unmeasured};
     }
+  }
+
+  // What the usage of the window would tell.
+  void fill_missing(const std::string& reason) {
+    const Unmeasured missing{reason};
+    ServerResult& server = result_.server;
+    server.cpu_us_per_request = missing;
+    server.cpu_user_us_per_request = missing;
+    server.cpu_system_us_per_request = missing;
+    server.cpu_utilization = missing;
+    server.context_switches_per_request = missing;
+    server.page_faults_per_request = missing;
   }
 
   void stop() {
@@ -303,6 +290,10 @@ class Trial {
   Guard& guard_;
   TrialResult result_;
   std::optional<cost::ProcessUsage> usage_;
+  std::vector<pid_t> processes_;        // of the target, as the window began
+  cost::UsageSnapshot before_, after_;  // the window
+  std::uint64_t threads_peak_ = 0;      // within it
+  std::string no_reset_because_;        // why rss_peak_bytes is not the window's
   Target target_;
 };
 

@@ -11,8 +11,8 @@
 namespace spawnpool::trial {
 
 struct Programs {
-  std::string server;  // spawnpool-server
-  std::string wrk;
+  std::string server;           // spawnpool-server
+  std::string generator;        // of the trial's driver: spawnpool-load or wrk
   std::string counter_library;  // libspawnpool_alloc.so
 };
 

@@ -1,28 +1,40 @@
 // Whether what was measured says something about the target.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "harness/trial/result.hpp"
-#include "harness/trial/wrk_report.hpp"
 
 namespace spawnpool::trial {
 
-// Errors per attempted request. Late answers and bad statuses are answers too, and counted once.
-double error_share(const WrkReport& report);
-
-struct LoadQuality {
-  double generator_utilization = 0;  // 0 to 1
-  double server_utilization = 0;     // 0 to 1
-  bool shared_core = false;          // then neither utilisation tells who was the limit
-  double error_share_limit = 0;
+// How well a generator kept to an offered rate.
+struct RateQuality {
+  double busy_share = 0;  // of its time, 0 to 1
+  double send_lag_us =
+      0;  // p99; of requests that waited for no connection, so not the target's doing
+  std::uint64_t intended = 0, sent = 0;
 };
 
-// The reasons, if any, for which a load says less than it seems: generator-bound, error-share.
-std::vector<Reason> doubts(const WrkReport& report, const LoadQuality& quality);
+// What a driver tells of its load.
+struct LoadQuality {
+  double error_share = 0;              // errors per attempted request, 0 to 1
+  std::uint64_t lost_connections = 0;  // by a driver that never tries again
+  double generator_utilization = 0;    // CPU time per time and core, 0 to 1
+  std::optional<RateQuality> rate;     // open loop only
+};
 
-// Mean and quantiles by nearest rank over all answers. Those that came after the time-out are known
-// only to be later than all others: a number that would need them is missing.
-LatencyResult latency_result(const WrkReport& report);
+// What the load is judged by besides.
+struct Circumstances {
+  double server_utilization = 0;  // 0 to 1
+  bool shared_core = false;       // then neither utilisation tells who was the limit
+  double error_share_limit = 0;
+  bool shut_down = false;  // in the middle: what was refused and lost is the outcome
+};
+
+// The reasons, if any, for which a load says less than it seems: error-share, generator-bound,
+// rate-missed.
+std::vector<Reason> doubts(const LoadQuality& quality, const Circumstances& circumstances);
 
 }  // namespace spawnpool::trial

@@ -5,92 +5,77 @@
 namespace spawnpool::trial {
 namespace {
 
-WrkReport report_of(const LatencyCounts& latency, std::uint64_t late = 0) {
-  WrkReport report;
-  report.latency = latency;
-  report.requests = late;
-  report.timeout_errors = late;
-  for (const auto& [value, count] : latency) {
-    report.requests += count;
-  }
-  return report;
-}
+using Codes = std::vector<std::string>;
 
-std::vector<std::string> codes(const std::vector<Reason>& reasons) {
-  std::vector<std::string> codes;
-  for (const Reason& reason : reasons) {
+Codes codes(const LoadQuality& quality, const Circumstances& circumstances) {
+  Codes codes;
+  for (const Reason& reason : doubts(quality, circumstances)) {
     codes.push_back(reason.code);
   }
   return codes;
 }
 
-TEST(ErrorShare, CountsEachAttemptOnce) {
-  WrkReport report = report_of({{10, 90}}, 2);
-  report.connect_errors = 1;
-  report.read_errors = 3;
-  report.write_errors = 4;
-  report.status_errors = 5;
-  EXPECT_DOUBLE_EQ(error_share(report), (1 + 3 + 4 + 5 + 2) / 100.0);
-  EXPECT_EQ(error_share(WrkReport{}), 0);
+LoadQuality closed_loop(double utilization) {
+  LoadQuality quality;
+  quality.generator_utilization = utilization;
+  return quality;
+}
+
+LoadQuality open_loop(const RateQuality& rate) {
+  LoadQuality quality;
+  quality.generator_utilization = 1;  // busy polling
+  quality.rate = rate;
+  return quality;
 }
 
 TEST(Doubts, NameAGeneratorThatWasTheLimit) {
-  const WrkReport report = report_of({{10, 1000}});
-  EXPECT_EQ(codes(doubts(report, {0.97, 0.89, false, 0})),
-            std::vector<std::string>{"generator-bound"});
+  EXPECT_EQ(codes(closed_loop(0.97), {.server_utilization = 0.89}), Codes{"generator-bound"});
   EXPECT_EQ(
-      doubts(report, {0.98, 0.5, false, 0}).at(0).message,
+      doubts(closed_loop(0.98), {.server_utilization = 0.5}).at(0).message,
       "the generator used 98 % of its CPU, the server only 50 %: the generator was the limit");
-  EXPECT_TRUE(doubts(report, {0.96, 0.5, false, 0}).empty());
-  EXPECT_TRUE(doubts(report, {0.99, 0.90, false, 0}).empty());
-  EXPECT_TRUE(doubts(report, {0.99, 0.5, true, 0}).empty());
+  EXPECT_TRUE(doubts(closed_loop(0.96), {.server_utilization = 0.5}).empty());
+  EXPECT_TRUE(doubts(closed_loop(0.99), {.server_utilization = 0.90}).empty());
+  EXPECT_TRUE(doubts(closed_loop(0.99), {.server_utilization = 0.5, .shared_core = true}).empty());
 }
 
 TEST(Doubts, NameTooManyErrors) {
-  WrkReport report = report_of({{10, 999}});
-  report.read_errors = 1;
-  EXPECT_TRUE(doubts(report, {0, 1, false, 0.001}).empty());
-  EXPECT_EQ(codes(doubts(report, {0, 1, false, 0.0009})), std::vector<std::string>{"error-share"});
+  LoadQuality quality;
+  quality.error_share = 0.001;
+  EXPECT_TRUE(doubts(quality, {.error_share_limit = 0.001}).empty());
+  EXPECT_EQ(codes(quality, {.error_share_limit = 0.0009}), Codes{"error-share"});
+  EXPECT_TRUE(doubts(quality, {.error_share_limit = 0.0009, .shut_down = true}).empty());
 }
 
 TEST(Doubts, NameALostConnectionHoweverRare) {
-  WrkReport report = report_of({{10, 1'000'000}});
-  report.connect_errors = 1;
-  EXPECT_EQ(codes(doubts(report, {0, 1, false, 0.001})), std::vector<std::string>{"error-share"});
+  LoadQuality quality;
+  quality.lost_connections = 1;
+  EXPECT_EQ(codes(quality, {.error_share_limit = 0.001}), Codes{"error-share"});
 }
 
-TEST(LatencyResult, IsExactByNearestRank) {
-  LatencyCounts latency;
-  for (std::uint64_t value = 1; value <= 1000; ++value) {
-    latency.emplace_back(value, 1);
-  }
-  const LatencyResult result = latency_result(report_of(latency));
-  EXPECT_EQ(*result.p50.value(), 500U);
-  EXPECT_EQ(*result.p90.value(), 900U);
-  EXPECT_EQ(*result.p99.value(), 990U);
-  EXPECT_EQ(*result.p99_9.value(), 999U);
-  EXPECT_EQ(*result.max.value(), 1000U);
-  EXPECT_DOUBLE_EQ(*result.mean.value(), 500.5);
+TEST(Doubts, JudgeAnOpenLoopByWhatItsGeneratorHadLeft) {
+  const auto busy = [](double share) { return open_loop({.busy_share = share}); };
+  EXPECT_TRUE(doubts(busy(0.96), {}).empty());
+  EXPECT_EQ(codes(busy(0.97), {}), Codes{"generator-bound"});
+  EXPECT_TRUE(doubts(busy(0.97), {.shared_core = true}).empty());
 }
 
-TEST(LatencyResult, CountsLateAnswersAsLaterThanAllOthers) {
-  const LatencyResult result = latency_result(report_of({{1, 90}, {2, 5}}, 5));
-  EXPECT_EQ(*result.p50.value(), 1U);
-  EXPECT_EQ(*result.p90.value(), 1U);
-  EXPECT_EQ(result.p99.value(), nullptr);
-  EXPECT_EQ(result.max.value(), nullptr);
-  EXPECT_EQ(result.mean.value(), nullptr);
-  EXPECT_FALSE(result.p99.reason().empty());
+TEST(Doubts, JudgeAnOpenLoopByItsLag) {
+  const auto lag = [](double us) { return open_loop({.send_lag_us = us}); };
+  EXPECT_TRUE(doubts(lag(1000), {}).empty());
+  EXPECT_EQ(codes(lag(1001), {}), Codes{"generator-bound"});
+  EXPECT_EQ(codes(lag(1001), {.shared_core = true}), Codes{"generator-bound"});
+  EXPECT_EQ(doubts(lag(2500.4), {}).at(0).message,
+            "the generator sent its requests up to 2500 us late (p99), allowed are 1000 us");
 }
 
-TEST(LatencyResult, LeavesOutAnswersThatCameBeforeTheirRequest) {
-  WrkReport report = report_of({{1, 50}, {3, 50}});
-  report.requests += 100;
-  report.unasked = 100;
-  const LatencyResult result = latency_result(report);
-  EXPECT_EQ(*result.p50.value(), 1U);
-  EXPECT_EQ(*result.max.value(), 3U);
-  EXPECT_DOUBLE_EQ(*result.mean.value(), 2);
+TEST(Doubts, NameARateThatWasMissed) {
+  const auto sent = [](std::uint64_t count) {
+    return open_loop({.intended = 1000, .sent = count});
+  };
+  EXPECT_TRUE(doubts(sent(990), {}).empty());
+  EXPECT_EQ(codes(sent(989), {}), Codes{"rate-missed"});
+  EXPECT_TRUE(doubts(sent(500), {.shut_down = true}).empty());
+  EXPECT_TRUE(doubts(open_loop({}), {}).empty());
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "harness/cost/process_usage.hpp"
 #include "harness/trial/failure.hpp"
 #include "harness/trial/processes.hpp"
+#include "harness/trial/wrk_load.hpp"
 #include "harness/trial/wrk_script.hpp"
 #include "servers/cli/cli.hpp"
 
@@ -25,6 +26,11 @@ constexpr auto start_grace = 10s;  // resolving, reading the script, starting th
 constexpr auto end_grace = 30s;    // its threads end within 100 ms; then the histogram is written
 // wrk's threads look for the end once in 100 ms: told half a period early they end in time.
 constexpr auto end_lead = 50ms;
+
+struct WrkRun {
+  WrkReport report;
+  double cpu_utilization = 0;  // of wrk while it loads, per CPU it has, 0 to 1
+};
 
 // A Lua string literal of any bytes.
 std::string lua_literal(const std::string& bytes) {
@@ -93,29 +99,36 @@ bool wait_wrk(Waiter& waiter, ChildProcess& wrk, Target& target, Clock::time_poi
   throw TrialFailure("driver-failed", "wrk " + status.text() + " too early" + last_words(wrk));
 }
 
-}  // namespace
-
-WrkRun run_wrk(Waiter& waiter, Guard& guard, Target& target, const WrkLoad& load,
-               nanoseconds sample_period, const std::function<void()>& sample) {
-  const UniqueFd script = script_file(load.request);
-  const std::size_t threads = thread_count(load.cpus.size(), load.connections);
+ChildOptions command(const DriverContext& context, const UniqueFd& script, std::size_t threads,
+                     nanoseconds duration) {
   // wrk's own duration is a net only: it has whole seconds, SIGINT has not.
-  const auto longest = std::chrono::ceil<std::chrono::seconds>(load.duration) + 60s;
-  const Endpoint& endpoint = target.endpoint();
+  const auto longest = std::chrono::ceil<std::chrono::seconds>(duration) + 60s;
+  const Endpoint& endpoint = context.target.endpoint();
   ChildOptions options;
-  options.argv = {load.program,
+  options.argv = {context.program,
                   "--threads=" + std::to_string(threads),
-                  "--connections=" + std::to_string(load.connections),
+                  "--connections=" + std::to_string(context.spec.scenario.connections),
                   "--duration=" + std::to_string(longest.count()) + "s",
-                  "--timeout=" + std::to_string(load.timeout / 1s) + "s",
+                  "--timeout=" + std::to_string(context.spec.timeout / 1s) + "s",
                   "--script=/proc/self/fd/" + std::to_string(script.get()),
                   "http://" + endpoint.address + ":" + std::to_string(endpoint.port) + "/"};
-  options.cpus = load.cpus;
+  options.cpus = context.cpus;
   options.inherit = {script.get()};
   options.capture_stdout = true;
   options.keep_stdout = 256 << 20;
+  return options;
+}
+
+WrkRun run_wrk(const DriverContext& context, nanoseconds duration,
+               const std::function<void()>& sample) {
+  const ScenarioSpec& scenario = context.spec.scenario;
+  Waiter& waiter = context.waiter;
+  Target& target = context.target;
+  const UniqueFd script = script_file(
+      request_bytes(scenario.request, target.endpoint(), scenario.requests_per_connection == 1));
+  const std::size_t threads = thread_count(context.cpus.size(), scenario.connections);
   const auto launched = Clock::now();
-  ChildProcess wrk(waiter, guard, options);
+  ChildProcess wrk(waiter, context.guard, command(context, script, threads, duration));
 
   while (!handles_interrupt(wrk.pid()) ||
          read_task_stat(std::to_string(wrk.pid())).value_or(TaskStat{}).state != 'S') {
@@ -128,9 +141,10 @@ WrkRun run_wrk(Waiter& waiter, Guard& guard, Target& target, const WrkLoad& load
   }
 
   const auto begin = Clock::now();
-  const auto end = begin + std::max<nanoseconds>(load.duration - end_lead, 1ms);
+  const auto end = begin + std::max<nanoseconds>(duration - end_lead, 1ms);
   const nanoseconds cpu_begin = cost::process_cpu_time(wrk.pid());
-  for (auto next = begin + sample_period; Clock::now() < end; next += sample_period) {
+  const nanoseconds period = context.hooks.sample_period;
+  for (auto next = begin + period; Clock::now() < end; next += period) {
     if (wait_wrk(waiter, wrk, target, std::min(next, end))) {
       fail_ended(wrk);
     }
@@ -150,7 +164,7 @@ WrkRun run_wrk(Waiter& waiter, Guard& guard, Target& target, const WrkLoad& load
 
   WrkRun run;
   try {
-    run.report = read_wrk_report(wrk.out().text(), load.connections);
+    run.report = read_wrk_report(wrk.out().text(), scenario.connections);
   } catch (const WrkReportError& error) {
     throw TrialFailure("driver-failed", error.what() + last_words(wrk));
   }
@@ -163,6 +177,28 @@ WrkRun run_wrk(Waiter& waiter, Guard& guard, Target& target, const WrkLoad& load
   run.cpu_utilization = static_cast<double>(cpu.count()) / static_cast<double>(measured.count()) /
                         static_cast<double>(threads);
   return run;
+}
+
+}  // namespace
+
+DriverRun drive_with_wrk(const DriverContext& context) {
+  const auto seconds = [](const WrkRun& run) {
+    return std::chrono::duration<double>(std::chrono::microseconds(run.report.duration_us)).count();
+  };
+  DriverRun result;
+  if (context.spec.warmup > nanoseconds::zero()) {
+    result.warmup_s = seconds(run_wrk(context, context.spec.warmup, [] {}));
+  }
+  context.hooks.window_begin();
+  const WrkRun run = run_wrk(context, context.spec.duration, context.hooks.sample);
+  context.hooks.window_end();
+  result.window_s = seconds(run);
+  result.requests = run.report.requests;
+  result.load = load_result(run.report, run.cpu_utilization);
+  result.quality.error_share = error_share(run.report);
+  result.quality.lost_connections = run.report.connect_errors;
+  result.quality.generator_utilization = run.cpu_utilization;
+  return result;
 }
 
 }  // namespace spawnpool::trial
