@@ -72,6 +72,8 @@ def contradiction(load: Json, driver: str, window: str) -> str | None:
     slow = background.get("slow_senders", 0) + background.get("slow_readers", 0)
     if slow > 0 and "bytes_per_second" not in background:
         return "background: slow clients need their bytes_per_second"
+    if "burst" in load and seconds(load["burst"]["every"]) > seconds(window):
+        return f"burst: one every {load['burst']['every']} is none in a window of {window}"
     if "shutdown_after" in load and seconds(load["shutdown_after"]) >= seconds(window):
         return f"shutdown_after: {load['shutdown_after']} is not within the window of {window}"
     return None

@@ -78,6 +78,7 @@ def test_a_load_the_builtin_driver_can_make(load: Json) -> None:
         (_load(think_time="1s", rate=1), "builtin", "think_time: contradicts rate: in open loop"),
         (_load(requests_per_connection=1, pipeline=2), "builtin", "pipeline: 2 requests"),
         (_load(background={"slow_senders": 1}), "builtin", "background: slow clients need their"),
+        (_load(burst={"size": 2, "every": "2s"}), "builtin", "burst: one every 2s is none in a"),
         (_load(shutdown_after="1s"), "builtin", "shutdown_after: 1s is not within the window of"),
         (_load(requests_per_connection=2), "wrk", "requests_per_connection: the driver wrk keeps"),
         (_load(pipeline=1), "wrk", "pipeline: the driver wrk has no such load; take the driver b"),
