@@ -13,7 +13,7 @@ nlohmann-json3-dev  reads and writes JSON in the harness
 libcli11-dev        command lines of the executables
 zlib1g-dev          compresses latency histograms
 libbenchmark-dev    runs the micro-benchmarks
-wrk                 generates the load
+wrk                 generates the load with --driver wrk
 python3             runs scripts/spawnpool
 python3-numpy       arrays for statistics and pictures
 python3-scipy       statistics

@@ -44,6 +44,7 @@ def _run(arguments: argparse.Namespace) -> int:
             out=arguments.out,
             targets=arguments.targets,
             blocks=arguments.blocks,
+            driver=arguments.driver,
             seed=arguments.seed,
             resume=arguments.resume,
         )
@@ -95,6 +96,11 @@ def _parser() -> argparse.ArgumentParser:
         "--targets", type=_names, metavar="A,B", help="only these; the first is the base of ratios"
     )
     run.add_argument("--blocks", type=_positive, metavar="N", help="two pairs of trials each")
+    run.add_argument(
+        "--driver",
+        choices=("builtin", "wrk"),
+        help="what sends the requests, instead of the suite's: spawnpool-load, or wrk as a cross-check",
+    )
     run.add_argument("--seed", type=_seed, metavar="S", help="draws the order (default: drawn)")
     run.add_argument("--resume", action="store_true", help="go on with the result --out names")
 

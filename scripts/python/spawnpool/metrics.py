@@ -1,33 +1,148 @@
 """The metrics of summaries, tables and pictures."""
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+Trial = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One leaf of a trial. An exact metric is counted, not timed: it has no interval, and one that
-    varies from trial to trial is flagged."""
+    """One number of a trial: the leaf at `path`, or what `derive` makes of the trial.
+
+    `better` is None for what only tells the load. An exact metric is counted, not timed: it has no
+    interval, and one that varies from trial to trial is flagged. A situational metric is of some
+    loads only: where no trial has it, nothing is said of it. With `shown_if`, the path of another
+    metric, it is shown only where that one is not 0 for every target."""
 
     path: str
     label: str
-    better: str
+    better: str | None
     exact: bool = False
+    situational: bool = False
+    shown_if: str | None = None
+    derive: Callable[[Trial], float | None] | None = None
 
+    def value(self, trial: Trial) -> float | None:
+        """None where the trial has no such number."""
+        found: float | None = self.derive(trial) if self.derive else leaf(trial, self.path)
+        return found
+
+    def reason(self, trial: Trial) -> str:
+        """Why the value of this trial is None: the reason of the leaf, or of what is above it."""
+        steps = self.path.split(".")
+        for length in range(len(steps), 0, -1):
+            reason = trial["unmeasured"].get(".".join(steps[:length]))
+            if reason is not None:
+                return str(reason)
+        return "it cannot be told from what was measured"
+
+    @property
+    def title(self) -> str:
+        """The label with an arrow to the better side."""
+        arrows = {"higher": " ↑", "lower": " ↓", None: ""}
+        return self.label + arrows[self.better]
+
+
+def leaf(trial: Trial, path: str) -> Any:
+    """The value at a dotted path of a trial; None below what is None."""
+    value: Any = trial
+    for step in path.split("."):
+        if value is None:
+            return None
+        value = value[step]
+    return value
+
+
+def _served(trial: Trial) -> float | None:
+    answers, rejected = leaf(trial, "load.requests"), leaf(trial, "load.rejected")
+    if None in (answers, rejected, trial["window_s"]) or trial["window_s"] == 0:
+        return None
+    return float((answers - rejected) / trial["window_s"])
+
+
+def _percent(part: str, whole: str) -> Callable[[Trial], float | None]:
+    def share(trial: Trial) -> float | None:
+        parts, all_of = leaf(trial, part), leaf(trial, whole)
+        return None if parts is None or not all_of else 100.0 * float(parts) / float(all_of)
+
+    return share
+
+
+_REJECTED = "load.rejected_percent"
+_FAILED = "load.failed_percent"
+_DROPPED = "load.dropped_percent"
+_UNSENT = "load.unsent_percent"
+THROUGHPUT, SERVED = "load.throughput_rps", "load.served_rps"
 
 METRICS = (
-    Metric("load.throughput_rps", "throughput, requests/s", "higher"),
+    Metric("load.offered_rps", "offered rate, requests/s", None, situational=True),
+    Metric(THROUGHPUT, "throughput, requests/s", "higher"),
+    # An answer of 429 or 503 is quickly given: it makes a throughput, but serves nobody.
+    Metric(
+        SERVED,
+        "throughput without 429, 503",
+        "higher",
+        situational=True,
+        shown_if=_REJECTED,
+        derive=_served,
+    ),
+    Metric(
+        _REJECTED,
+        "rejected (429, 503), % of answers",
+        "lower",
+        situational=True,
+        shown_if=_REJECTED,
+        derive=_percent("load.rejected", "load.requests"),
+    ),
+    Metric(
+        _FAILED,
+        "failed, % of sent requests",
+        "lower",
+        situational=True,
+        shown_if=_FAILED,
+        derive=_percent("load.counts.failed", "load.counts.sent"),
+    ),
+    Metric(
+        _DROPPED,
+        "dropped, % of arrivals",
+        "lower",
+        situational=True,
+        shown_if=_DROPPED,
+        derive=_percent("load.counts.dropped", "load.counts.intended"),
+    ),
+    Metric(
+        _UNSENT,
+        "still waiting at the end, % of arrivals",
+        "lower",
+        situational=True,
+        shown_if=_UNSENT,
+        derive=_percent("load.counts.unsent", "load.counts.intended"),
+    ),
     Metric("load.latency_us.p50", "latency p50, µs", "lower"),
     Metric("load.latency_us.p99", "latency p99, µs", "lower"),
+    Metric("load.latency_us.p99_9", "latency p99.9, µs", "lower"),
+    Metric("load.wait_us.p99", "wait to be sent p99, µs", "lower", situational=True),
+    Metric("load.generator.send_lag_us", "generator's send lag p99, µs", None, situational=True),
     Metric("server.cpu_us_per_request", "CPU time, µs/request", "lower"),
     Metric("server.allocations.per_request", "allocations/request", "lower", exact=True),
     Metric("server.allocations.per_connection", "allocations/connection", "lower", exact=True),
+    Metric("shutdown.answered", "answered after SIGTERM", "higher", situational=True),
+    Metric("shutdown.refused", "refused after SIGTERM", "lower", situational=True),
+    Metric("shutdown.lost", "lost after SIGTERM", "lower", situational=True),
+    Metric("shutdown.exit_s", "time to exit, s", "lower", situational=True),
 )
 
 
-def leaf(trial: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path of a trial."""
-    value: Any = trial
-    for step in path.split("."):
-        value = value[step]
-    return value
+def shown(entry: Mapping[str, Any]) -> list[Metric]:
+    """The metrics that are worth a row at one scenario and point of a summary."""
+
+    def values(path: str) -> list[float]:
+        metrics = (target["metrics"][path] for target in entry["targets"])
+        return [metric["max"] for metric in metrics if metric["median"] is not None]
+
+    return [
+        metric
+        for metric in METRICS
+        if values(metric.path) and (metric.shown_if is None or any(values(metric.shown_if)))
+    ]

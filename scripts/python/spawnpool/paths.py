@@ -44,7 +44,9 @@ def peers() -> list[Path]:
 
 def measured_files() -> list[Path]:
     """What measures and what is measured, as built: servers, the trial and its libraries."""
-    executables = [binary(name) for name in ("spawnpool-server", "spawnpool-trial")]
+    executables = [
+        binary(name) for name in ("spawnpool-server", "spawnpool-trial", "spawnpool-load")
+    ]
     return executables + peers() + sorted(build_dir().glob("lib/*.so"))
 
 

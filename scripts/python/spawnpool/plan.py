@@ -44,6 +44,15 @@ def draw_plan(suite: Json, seed: int) -> list[PlannedTrial]:
     return plan
 
 
+def planned_points(planned: list[Json], scenario: str) -> list[Json]:
+    """The points of a scenario as its planned trials have them, in the order of their first visit."""
+    points: list[Json] = []
+    for trial in planned:
+        if trial["scenario"] == scenario and trial["point"] not in points:
+            points.append(trial["point"])
+    return points
+
+
 def trial_key(trial: Mapping[str, Any]) -> str:
     """Names a trial within a run, the same for a planned trial (as JSON) and for its result."""
     parts = [trial[name] for name in ("scenario", "point", "target", "block", "position")]

@@ -1,7 +1,7 @@
 from collections import Counter
 
 from spawnpool.documents import Json
-from spawnpool.plan import PlannedTrial, draw_plan, trial_key, trial_round
+from spawnpool.plan import PlannedTrial, draw_plan, planned_points, trial_key, trial_round
 
 
 def _suite(targets: str, blocks: int) -> Json:
@@ -63,6 +63,19 @@ def test_every_point_gets_two_pairs_of_neighbours_per_block() -> None:
 def test_keys_name_each_trial_once() -> None:
     plan = draw_plan(_suite("ABC", 4), seed=4)
     assert len({trial_key(planned.to_json()) for planned in plan}) == len(plan) == 4 * 3 * 6
+
+
+def test_points_are_told_as_planned() -> None:
+    planned = [
+        {"scenario": "one", "point": {"rate_fraction": 0.1, "rate": 5}},
+        {"scenario": "two", "point": {"connections": 1}},
+        {"scenario": "one", "point": {"connections": 1}},
+        {"scenario": "one", "point": {"rate_fraction": 0.1, "rate": 5}},
+    ]
+    assert planned_points(planned, "one") == [
+        {"rate_fraction": 0.1, "rate": 5},
+        {"connections": 1},
+    ]
 
 
 def test_one_target_runs_without_pairs() -> None:

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from spawnpool.documents import Json
 from spawnpool.errors import UsageError
 from spawnpool.histogram import BadHistogram, Histogram, decode
+from spawnpool.load import point_title
+from spawnpool.metrics import METRICS, SERVED, THROUGHPUT, shown
 from spawnpool.results import ResultSchema, read_result
-from spawnpool.table import number, point_title
+from spawnpool.table import number
 
 # Okabe and Ito's palette, told apart with every kind of colour vision; the second sign is a marker.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
@@ -59,7 +61,11 @@ def figures(result: Json) -> Iterator[tuple[str, Figure]]:
         yield "latency", _panels(
             result, "Latency by percentile: every trial, and the median of the trials", _latency
         )
-        yield "allocations", _panels(result, "Heap allocations of the server", _allocations)
+        found = sweeps(result)
+        if found:
+            yield "latency-vs-rate", _latency_vs_rate(result, found)
+        if any(_counts_allocations(entry) for entry in result["summary"]):
+            yield "allocations", _panels(result, "Heap allocations of the server", _allocations)
 
 
 Panel = Callable[[Axes, Json, Json, dict[str, list[Json]]], None]
@@ -68,15 +74,9 @@ Panel = Callable[[Axes, Json, Json, dict[str, list[Json]]], None]
 def _panels(result: Json, title: str, draw: Panel) -> Figure:
     """One panel per scenario and point, drawn from its summary entry and valid trials by target."""
     entries = result["summary"]
-    columns = min(len(entries), 3)
-    rows = math.ceil(len(entries) / columns)
     width = max(4.2, 2.1 * len(result["suite"]["targets"]))  # room for the names below the axis
-    figure = Figure(figsize=(1.2 + width * columns, 1.2 + 3.9 * rows), layout="constrained")
-    figure.suptitle(f"{title}\nsuite {result['suite']['name']}, {_date(result)}", fontsize=13)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat[len(entries) :]:
-        axes.set_visible(False)
-    for axes, entry in zip(grid.flat, entries):
+    figure, grid = _grid(result, title, len(entries), width)
+    for axes, entry in zip(grid, entries):
         here = [
             trial
             for trial in result["trials"]
@@ -98,6 +98,18 @@ def _panels(result: Json, title: str, draw: Panel) -> Figure:
     return figure
 
 
+def _grid(result: Json, title: str, count: int, width: float) -> tuple[Figure, list[Axes]]:
+    """A figure with its title and `count` panels, each `width` inches wide."""
+    columns = min(count, 3)
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(1.2 + width * columns, 1.2 + 3.9 * rows), layout="constrained")
+    figure.suptitle(f"{title}\nsuite {result['suite']['name']}, {_date(result)}", fontsize=13)
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in panels[count:]:
+        axes.set_visible(False)
+    return figure, panels[:count]
+
+
 def _date(result: Json) -> str:
     return str(result["context"]["date"])[:10]
 
@@ -109,9 +121,9 @@ def _say_nothing_measured(axes: Axes, why: str = "no valid trial") -> None:
 
 
 def _throughput(axes: Axes, result: Json, entry: Json, trials: dict[str, list[Json]]) -> None:
+    (metric,) = (m for m in METRICS if m.path == _throughput_path(entry))
     for index, (name, own) in enumerate(trials.items()):
-        rates = (trial["load"]["throughput_rps"] for trial in own)
-        values = [rate for rate in rates if rate is not None]
+        values = [rate for rate in map(metric.value, own) if rate is not None]
         # Side by side in the order in which they ran, so that a drift shows.
         spread = 0.18 if len(values) > 1 else 0.0
         places = index + np.linspace(-spread, spread, len(values))
@@ -124,14 +136,19 @@ def _throughput(axes: Axes, result: Json, entry: Json, trials: dict[str, list[Js
     axes.set_xlim(-0.6, len(trials) - 0.4)
     axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
     axes.grid(axis="x", visible=False)
-    axes.set_ylabel("requests/s")
+    axes.set_ylabel("requests/s" if metric.path == THROUGHPUT else "requests/s without 429, 503")
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def _throughput_path(entry: Json) -> str:
+    """Where requests were rejected, those that were served are the throughput to look at."""
+    return SERVED if any(metric.path == SERVED for metric in shown(entry)) else THROUGHPUT
 
 
 def _label(result: Json, entry: Json, name: str) -> str:
     """A target's name and, unless it is the base, its ratio with the interval."""
     for pair in entry["comparisons"]:
-        ratio = pair["ratios"]["load.throughput_rps"]
+        ratio = pair["ratios"][_throughput_path(entry)]
         if pair["target"] == name and ratio["ratio"] is not None:
             text = f"{name}\n× {ratio['ratio']:.3f}"
             if ratio["interval"] is not None:
@@ -194,6 +211,74 @@ def _shares(total: int) -> NDArray[np.float64]:
 def _odds(shares: NDArray[np.float64]) -> NDArray[np.float64]:
     """Where a percentile lies on the axis: one request of this many takes longer."""
     return 1 / (1 - shares)
+
+
+def sweeps(result: Json) -> list[list[Json]]:
+    """The summary entries of each scenario that differ in nothing but the rate, from the lowest."""
+    groups: dict[str, list[Json]] = {}
+    for entry in result["summary"]:
+        rest = {k: v for k, v in entry["point"].items() if k not in ("rate", "rate_fraction")}
+        if "rate" in entry["point"]:
+            groups.setdefault(point_title(entry["scenario"], rest), []).append(entry)
+    return [
+        sorted(group, key=lambda entry: float(entry["point"]["rate"]))
+        for group in groups.values()
+        if len(group) > 1
+    ]
+
+
+def _latency_vs_rate(result: Json, found: list[list[Json]]) -> Figure:
+    title = "Latency over the offered rate: medians of the trials, p99 with its range"
+    figure, grid = _grid(result, title, len(found), 7.0)
+    for axes, entries in zip(grid, found):
+        rest = {k: v for k, v in entries[0]["point"].items() if k not in ("rate", "rate_fraction")}
+        axes.set_title(point_title(entries[0]["scenario"], rest), pad=10)
+        for index, target in enumerate(result["suite"]["targets"]):
+            for path, style, filled in (("p50", ":", False), ("p99", "-", True)):
+                known = [
+                    (entry["point"]["rate"], metric)
+                    for entry in entries
+                    for metric in [_metric(entry, target["name"], f"load.latency_us.{path}")]
+                    if metric["median"] is not None
+                ]
+                rates = [rate for rate, _ in known]
+                axes.plot(
+                    rates,
+                    [metric["median"] for _, metric in known],
+                    style + MARKERS[index % len(MARKERS)],
+                    color=_colour(index),
+                    markerfacecolor=_colour(index) if filled else "white",
+                    label=f"{target['name']} {path}",
+                )
+                if filled:
+                    low, high = ([metric[end] for _, metric in known] for end in ("min", "max"))
+                    axes.vlines(rates, low, high, color=_colour(index), lw=1, alpha=0.6)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+        axes.minorticks_off()
+        axes.set_xlim(0, 1.06 * entries[-1]["point"]["rate"])
+        axes.set_xticks([entry["point"]["rate"] for entry in entries], map(_rate_tick, entries))
+        axes.set_xlabel("offered rate, requests/s, and as a share of the lowest saturation")
+        axes.set_ylabel("latency, µs")
+        axes.legend(loc="best", frameon=False)
+    return figure
+
+
+def _rate_tick(entry: Json) -> str:
+    point = entry["point"]
+    share = f"\n{100 * point['rate_fraction']:.4g} %" if "rate_fraction" in point else ""
+    return f"{point['rate']:,.0f}{share}"
+
+
+def _metric(entry: Json, target: str, path: str) -> Json:
+    (metric,) = (it["metrics"][path] for it in entry["targets"] if it["target"] == target)
+    found: Json = metric
+    return found
+
+
+def _counts_allocations(entry: Json) -> bool:
+    return any(metric.path.startswith("server.allocations.") for metric in shown(entry))
 
 
 def _allocations(axes: Axes, _result: Json, entry: Json, _trials: dict[str, list[Json]]) -> None:

@@ -8,6 +8,7 @@ from spawnpool.documents import Json
 from spawnpool.errors import UsageError
 from spawnpool.plots import figures, plot
 from spawnpool.results import write_result
+from spawnpool.summary import summarize
 from spawnpool.testing import example_result, fail
 
 
@@ -51,6 +52,44 @@ def test_the_numbers_drawn_are_those_of_the_result() -> None:
     # Six thin lines and a bold one per target.
     widths = [line.get_linewidth() for line in drawn["latency"].axes[0].lines]
     assert len(widths) == 14 and sum(width > 2 for width in widths) == 2
+
+
+def test_a_sweep_is_drawn_over_its_rates() -> None:
+    result = example_result(suite_name="rate-sweep")
+    drawn = dict(figures(result))
+    assert list(drawn) == ["throughput", "latency", "latency-vs-rate"]  # it counts no allocations
+    (axes,) = drawn["latency-vs-rate"].axes
+    rates = [entry["point"]["rate"] for entry in result["summary"]]
+    medians = [
+        entry["targets"][1]["metrics"]["load.latency_us.p99"]["median"]
+        for entry in result["summary"]
+    ]
+    assert axes.lines[3].get_label() == "worker-pool p99"
+    assert list(axes.lines[3].get_xdata()) == rates
+    assert list(axes.lines[3].get_ydata()) == medians
+    ticks = [text.get_text() for text in axes.get_xticklabels()]
+    assert ticks[0] == f"{rates[0]:,.0f}\n10 %" and ticks[-1].endswith("\n95 %")
+
+
+def test_a_sweep_of_which_a_point_failed_is_drawn_without_it() -> None:
+    result = example_result(suite_name="rate-sweep")
+    for trial in result["trials"]:
+        if trial["point"]["rate_fraction"] == 0.95 and trial["target"] == "worker-pool":
+            fail(trial, "rate-missed", "the rate was missed")
+    result["summary"] = summarize(result["suite"], result["trials"])
+    (axes,) = dict(figures(result))["latency-vs-rate"].axes
+    assert [len(line.get_ydata()) for line in axes.lines] == [5, 5, 4, 4]
+
+
+def test_throughput_leaves_out_who_was_turned_away() -> None:
+    result = example_result()
+    for trial in result["trials"]:
+        trial["load"]["rejected"] = trial["load"]["requests"] // 2
+    result["summary"] = summarize(result["suite"], result["trials"])
+    axes = dict(figures(result))["throughput"].axes[0]
+    assert "without 429, 503" in axes.get_ylabel()
+    highest = max(value for line in axes.lines for value in line.get_ydata())
+    assert highest < 0.6 * max(trial["load"]["throughput_rps"] for trial in result["trials"])
 
 
 def test_a_point_without_valid_trials_says_so() -> None:

@@ -34,7 +34,9 @@ class Build:
 
 def check_driver(suite: Json) -> None:
     """UsageError when the program that sends the requests is not there."""
-    if suite["driver"] == "wrk" and shutil.which("wrk") is None:
+    if suite["driver"] == "builtin":
+        paths.binary("spawnpool-load")
+    elif shutil.which("wrk") is None:
         raise UsageError("wrk is not installed: run scripts/setup.sh, or apt-get install wrk")
 
 

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from spawnpool.documents import Json
+from spawnpool.load import load_words
 from spawnpool.plots import figures
 from spawnpool.results import ResultSchema, read_result
 from spawnpool.table import comparisons, failures, notes
@@ -37,7 +38,10 @@ def render(result: Json) -> str:
         context=result["context"],
         suite=result["suite"],
         trials=result["trials"],
-        failures=failures(result["trials"]),
+        failures=failures(result["calibration"], "calibration, ") + failures(result["trials"]),
+        calibration=result["calibration"],
+        open_loop=any(trial["load"]["offered_rps"] is not None for trial in result["trials"]),
+        closed_loop=any(trial["load"]["offered_rps"] is None for trial in result["trials"]),
         comparisons=list(comparisons(result["summary"])),
         notes=notes(result),
         pictures=_pictures(result) if drawable else [],
@@ -53,11 +57,15 @@ def _how_started(target: Json) -> str:
 
 def _what_asked(scenario: Json) -> str:
     request = scenario["request"]
+    kept = {0: "connections are kept", 1: "a connection per request"}
     per_connection = scenario["requests_per_connection"]
-    connection = "connections are kept" if per_connection == 0 else "a connection per request"
-    points = ", ".join(str(point["connections"]) for point in scenario["points"])
-    asked = f"{request['method']} {request['path']}"
-    return f"{scenario['name']}: {asked}, {connection}, {points} connections at once"
+    words = [
+        f"{request['method']} {request['path']}",
+        kept.get(per_connection, f"{per_connection:,} requests per connection"),
+        *load_words({k: v for k, v in scenario.items() if k != "requests_per_connection"}),
+    ]
+    points = "; ".join(", ".join(load_words(point)) for point in scenario["points"])
+    return f"{scenario['name']}: {', '.join(words)}; points: {points}"
 
 
 def _environment(context: Json) -> dict[str, str]:

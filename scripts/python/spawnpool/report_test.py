@@ -88,6 +88,20 @@ def test_the_page_holds_what_was_run_and_found(page: str) -> None:
         assert fact in words
 
 
+def test_a_sweep_tells_of_its_calibration() -> None:
+    result = example_result(suite_name="rate-sweep")
+    fail(result["calibration"][0], "error-share", "too many errors")
+    words = " ".join(" ".join(_Page(render(result)).words).split())
+    for fact in (
+        "keep-alive: GET /plaintext, connections are kept, connections 64; points: rate 10 %; ",
+        "6 more before them, to measure the saturation",
+        "invalid: calibration, thread-per-connection, keep-alive, connections 64",
+        "saturation in closed loop, requests/s",
+    ):
+        assert fact in words
+    assert "In an open loop requests come" in words and "In a closed loop" not in words
+
+
 def test_what_targets_say_is_shown_as_text() -> None:
     result = example_result()
     fail(result["trials"][0], "wrong-answer", "got <script>alert(1)</script>")

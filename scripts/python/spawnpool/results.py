@@ -8,13 +8,14 @@ from typing import Any
 
 from jsonschema import Draft7Validator
 
+from spawnpool.calibration import calibration_plan
 from spawnpool.documents import Json, complaint, load_schema, read_json
 from spawnpool.errors import UsageError
 from spawnpool.paths import RESULTS
 from spawnpool.plan import trial_key
 from spawnpool.summary import summarize
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 was before spawnpool-load: its trials lack what every trial tells now
 
 
 class InvalidResult(Exception):
@@ -43,14 +44,20 @@ class ResultSchema:
         wrong = complaint(self._document, document)
         if wrong is not None:
             raise InvalidResult(wrong)
-        planned = {trial_key(trial) for trial in document["suite"]["planned"]}
-        for index, trial in enumerate(document["trials"]):
-            wrong = _unexplained(trial)
-            if wrong is not None:
-                raise InvalidResult(f"trials[{index}].{wrong}")
-            if trial_key(trial) not in planned:
-                raise InvalidResult(f"trials[{index}]: is not in suite.planned, or there twice")
-            planned.remove(trial_key(trial))
+        suite = document["suite"]
+        calibration = [planned.to_json() for planned in calibration_plan(suite)]
+        for kind, plan, name in (
+            ("trials", suite["planned"], "in suite.planned"),
+            ("calibration", calibration, "of the suite's calibration"),
+        ):
+            planned = {trial_key(trial) for trial in plan}
+            for index, trial in enumerate(document[kind]):
+                wrong = _unexplained(trial)
+                if wrong is not None:
+                    raise InvalidResult(f"{kind}[{index}].{wrong}")
+                if trial_key(trial) not in planned:
+                    raise InvalidResult(f"{kind}[{index}]: is not {name}, or there twice")
+                planned.remove(trial_key(trial))
 
     def failed_trial(self, spec: Json, started_at: str, code: str, message: str) -> Json:
         """The TrialResult of a trial that gave none itself."""
@@ -69,19 +76,23 @@ class ResultSchema:
             "check": None,
             "load": _nulls(self._properties["load"]),
             "server": _nulls(self._properties["server"]),
+            "shutdown": None,
         }
         reason = f"{code}: {message}"
         return {**trial, "unmeasured": {path: reason for path in _null_paths(trial)}}
 
 
 def _nulls(schema: Json) -> Any:
-    """An object of a schema's shape in which every leaf is null."""
+    """An object of a schema's shape, with what is required, in which every leaf is null."""
     if "properties" not in schema:
         return None
-    return {key: _nulls(child) for key, child in schema["properties"].items()}
+    return {key: _nulls(schema["properties"][key]) for key in schema["required"]}
 
 
 def _null_paths(tree: Json, prefix: str = "") -> Iterator[str]:
+    """Where a trial has nulls; an object with a key `reason` explains its own."""
+    if "reason" in tree:
+        return
     for key, value in tree.items():
         if value is None:
             yield prefix + key
@@ -106,7 +117,10 @@ def read_result(path: Path, schema: ResultSchema) -> Json:
     if version is None:
         raise UsageError(f"{path} is no spawnpool result: give a file that 'spawnpool run' wrote")
     if version != SCHEMA_VERSION:
-        raise UsageError(f"{path} has schema version {version}; this is for {SCHEMA_VERSION}")
+        raise UsageError(
+            f"{path} has schema version {version}, this reads {SCHEMA_VERSION}: run the suite again, "
+            "or read it with the spawnpool that wrote it"
+        )
     try:
         schema.check_document(document)
     except InvalidResult as error:

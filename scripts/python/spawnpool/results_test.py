@@ -89,6 +89,26 @@ def test_a_trial_is_planned_and_there_once(result: Json) -> None:
             SCHEMA.check_document(document)
 
 
+def test_a_calibration_trial_is_of_the_plan_and_there_once() -> None:
+    result = example_result(suite_name="rate-sweep")
+    SCHEMA.check_document(result)
+    twice = {**result, "calibration": [*result["calibration"], result["calibration"][0]]}
+    with pytest.raises(InvalidResult, match=r"calibration\[6\]: is not of the suite's calibration"):
+        SCHEMA.check_document(twice)
+    foreign = {**example_result(), "calibration": result["calibration"]}
+    with pytest.raises(InvalidResult, match=r"calibration\[0\]: is not of the suite's"):
+        SCHEMA.check_document(foreign)
+
+
+def test_an_object_with_a_reason_explains_its_own_nulls(result: Json) -> None:
+    trial = result["trials"][0]
+    trial["load"]["steady_state"] = {"steady": None, "evidence": [], "reason": "too short"}
+    SCHEMA.check_trial(trial)
+    trial["unmeasured"]["load.steady_state.steady"] = "too short"
+    with pytest.raises(InvalidResult, match="gives a reason for what is no null"):
+        SCHEMA.check_trial(trial)
+
+
 def test_a_failed_trial_is_valid_and_explains_every_null() -> None:
     suite = load_suite("quick")
     spec = trial_spec(suite, draw_plan(suite, 1)[0], seed=1)
@@ -165,8 +185,12 @@ def test_claim_never_takes_an_existing_file(tmp_path: Path) -> None:
         (b"\xff\xfe", "is not JSON"),
         (b"[]", "is no spawnpool result"),
         (b'{"benchmarks": []}', "is no spawnpool result"),
-        (b'{"schema_version": 2}', "has schema version 2; this is for 1"),
-        (b'{"schema_version": 1}', "is no valid result: top level: "),
+        (
+            b'{"schema_version": 1}',
+            "has schema version 1, this reads 2: run the suite again, or read it with the spawnpool "
+            "that wrote it",
+        ),
+        (b'{"schema_version": 2}', "is no valid result: top level: "),
     ],
 )
 def test_no_result_is_refused_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:

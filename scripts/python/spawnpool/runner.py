@@ -7,7 +7,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from spawnpool import paths
-from spawnpool.context import gather_context
+from spawnpool.calibration import calibration_plan, calibration_suite, resolved
+from spawnpool.context import gather_context, utc_now
 from spawnpool.documents import Json
 from spawnpool.errors import UsageError
 from spawnpool.plan import PAIRS_PER_BLOCK, PlannedTrial, draw_plan, trial_key
@@ -32,6 +33,7 @@ class RunOptions:
     out: Path | None = None
     targets: Sequence[str] | None = None
     blocks: int | None = None
+    driver: str | None = None
     seed: int | None = None
     resume: bool = False
 
@@ -39,7 +41,8 @@ class RunOptions:
 def run(options: RunOptions) -> int:
     """Runs what is planned and not yet in the result. Returns the exit status: 0 every trial is
     valid, 1 some are not, 128 + the signal that ended it. UsageError for the user's mistakes."""
-    suite = available(override(load_suite(options.suite), options.targets, options.blocks))
+    suite = load_suite(options.suite)
+    suite = available(override(suite, options.targets, options.blocks, options.driver))
     for skip in suite["skipped"]:
         words = f"target '{skip['target']}' cannot run: {skip['reason']}"
         if options.targets is not None:
@@ -59,28 +62,63 @@ def run(options: RunOptions) -> int:
     recorder = Recorder(out, result, schema)
     recorder.write()
 
-    done = {trial_key(trial) for trial in result["trials"]}
-    left = [PlannedTrial(**planned) for planned in result["suite"]["planned"]]
-    left = [planned for planned in left if trial_key(planned.to_json()) not in done]
-    with Interruption() as interruption, progress(len(done), len(left)) as report:
-        for planned in left:
-            if interruption.signal is not None:
-                break
-            spec = trial_spec(suite, planned, result["suite"]["seed"])
-            try:
-                build.check()
-                trial = run_trial(trial_binary, spec, schema, interruption)
-            except UsageError:
-                if not result["trials"]:
-                    out.unlink()
-                raise
-            if trial is not None:
-                recorder.add(trial)
-                report(trial)
-        if interruption.signal is not None and len(result["trials"]) < len(done) + len(left):
+    before, total = _count(result)
+    with Interruption() as interruption, progress(before, total - before) as report:
+
+        def run_all(plan: list[PlannedTrial], kind: str, trials_suite: Json) -> None:
+            done = {trial_key(trial) for trial in result[kind]}
+            for planned in plan:
+                if interruption.signal is not None:
+                    return
+                if trial_key(planned.to_json()) in done:
+                    continue
+                try:
+                    build.check()
+                    trial = _measure(
+                        trial_binary, trials_suite, planned, result, schema, interruption
+                    )
+                except UsageError:
+                    if _count(result)[0] == 0:
+                        out.unlink()
+                    raise
+                if trial is not None:
+                    recorder.add(kind, trial)
+                    report(kind, trial)
+
+        run_all(calibration_plan(suite), "calibration", calibration_suite(suite))
+        if interruption.signal is None:
+            recorder.resolve()
+        plan = [PlannedTrial(**planned) for planned in result["suite"]["planned"]]
+        run_all(plan, "trials", suite)
+        if interruption.signal is not None and _count(result)[0] < total:
             _say_how_to_resume(options, out, result)
             return 128 + interruption.signal
     return _conclude(out, result)
+
+
+def _count(result: Json) -> tuple[int, int]:
+    """How many trials, with those of the calibration, are done and how many there are in all."""
+    suite = result["suite"]
+    done = len(result["calibration"]) + len(result["trials"])
+    return done, len(calibration_plan(suite)) + len(suite["planned"])
+
+
+def _measure(
+    binary: Path,
+    suite: Json,
+    planned: PlannedTrial,
+    result: Json,
+    schema: ResultSchema,
+    interruption: Interruption,
+) -> Json | None:
+    spec = trial_spec(suite, planned, result["suite"]["seed"])
+    trial: Json | None
+    if "rate_fraction" in planned.point and "rate" not in planned.point:
+        words = "no calibration trial of this scenario is valid, so nobody knows the rate to offer"
+        trial = schema.failed_trial(spec, utc_now(), "no-saturation", words)
+    else:
+        trial = run_trial(binary, spec, schema, interruption)
+    return None if trial is None else {**trial, "point": planned.point}
 
 
 class Recorder:
@@ -89,15 +127,25 @@ class Recorder:
     def __init__(self, path: Path, result: Json, schema: ResultSchema) -> None:
         self._path, self._result, self._schema = path, result, schema
 
-    def add(self, trial: Json) -> None:
-        self._result["trials"].append(trial)
+    def add(self, kind: str, trial: Json) -> None:
+        """`kind` is "trials" or "calibration"."""
+        self._result[kind].append(trial)
+        self.write()
+
+    def resolve(self) -> None:
+        """Puts the rates that come of the calibration into the planned trials."""
+        suite = self._result["suite"]
+        plan = [PlannedTrial(**planned) for planned in suite["planned"]]
+        rates = resolved(suite, plan, self._result["calibration"])
+        suite["planned"] = [planned.to_json() for planned in rates]
         self.write()
 
     def write(self) -> None:
         result = self._result
         result["summary"] = summarize(result["suite"], result["trials"])
         # Earlier trials were checked when they came; a check of all after each would grow with them.
-        self._schema.check_document({**result, "trials": result["trials"][-1:]})
+        last = {kind: result[kind][-1:] for kind in ("calibration", "trials")}
+        self._schema.check_document({**result, **last})
         write_result(self._path, result)
 
 
@@ -112,6 +160,7 @@ def _start(options: RunOptions, suite: Json, context: Json) -> tuple[Path, Json]
         "schema_version": SCHEMA_VERSION,
         "context": context,
         "suite": {**suite, "seed": seed, "pairs": pairs, "planned": planned},
+        "calibration": [],
         "trials": [],
         "summary": [],
     }
@@ -144,8 +193,9 @@ def _say_how_to_resume(options: RunOptions, out: Path, result: Json) -> None:
     words = ["scripts/spawnpool", "run", options.suite]
     words += ["--targets", ",".join(options.targets)] if options.targets is not None else []
     words += ["--blocks", str(options.blocks)] if options.blocks is not None else []
+    words += ["--driver", options.driver] if options.driver is not None else []
     words += ["--out", str(out), "--resume"]
-    done, planned = len(result["trials"]), len(result["suite"]["planned"])
+    done, planned = _count(result)
     print(f"interrupted: {out} holds {done} of {planned} trials; go on with", file=sys.stderr)
     print("  " + " ".join(words), file=sys.stderr)
 
@@ -153,7 +203,7 @@ def _say_how_to_resume(options: RunOptions, out: Path, result: Json) -> None:
 def _conclude(out: Path, result: Json) -> int:
     print_tables(result, sys.stdout)
     print(f"result: {out}")
-    wrong = failures(result["trials"])
+    wrong = failures(result["calibration"], "calibration, ") + failures(result["trials"])
     for line in wrong:
         print(f"spawnpool: {line}", file=sys.stderr)
     return 1 if wrong else 0

@@ -8,6 +8,7 @@ from jsonschema import Draft7Validator
 
 from spawnpool.documents import Json, complaint, load_schema, read_json
 from spawnpool.errors import UsageError, unknown
+from spawnpool.load import contradiction, load_of, timeout_contradiction
 from spawnpool.paths import SUITES, bin_dir, known_suites
 from spawnpool.plan import PlannedTrial
 
@@ -46,11 +47,22 @@ def _contradiction(suite: Json) -> str | None:
                     f"targets[{index}]: say how its port is known, by one of 'port', "
                     "'ready_line': true or '{port}' in an argument of the command"
                 )
-    return None
+    for index, scenario in enumerate(suite["scenarios"]):
+        if suite["driver"] == "wrk" and scenario["request"]["method"] == "HEAD":
+            return f"scenarios[{index}].request.method: the driver wrk cannot read answers to HEAD"
+        for place, point in enumerate(scenario["points"]):
+            load = load_of(scenario, point)
+            wrong = contradiction(load, suite["driver"], suite["duration"])
+            if wrong is not None:
+                return f"scenarios[{index}].points[{place}].{wrong}"
+    return timeout_contradiction(suite["timeout"], suite["driver"])
 
 
-def override(suite: Json, targets: Sequence[str] | None, blocks: int | None) -> Json:
-    """The suite with the targets named (in the order named: the first is the base) and blocks."""
+def override(
+    suite: Json, targets: Sequence[str] | None, blocks: int | None, driver: str | None = None
+) -> Json:
+    """The suite with the targets named (in the order named: the first is the base), blocks and
+    driver. UsageError where that cannot be."""
     changed = dict(suite)
     if targets is not None:
         by_name = {target["name"]: target for target in suite["targets"]}
@@ -62,6 +74,11 @@ def override(suite: Json, targets: Sequence[str] | None, blocks: int | None) -> 
         changed["targets"] = [by_name[name] for name in targets]
     if blocks is not None:
         changed["blocks"] = blocks
+    if driver is not None:
+        changed["driver"] = driver
+        wrong = _contradiction(changed)
+        if wrong is not None:
+            raise UsageError(f"--driver {driver}: {wrong}")
     return changed
 
 
@@ -95,15 +112,16 @@ def _command(target: Json) -> list[str]:
 
 
 def trial_spec(suite: Json, planned: PlannedTrial, seed: int) -> Json:
-    """The input of spawnpool-trial for one planned trial."""
+    """The input of spawnpool-trial for one planned trial, whose rate is known."""
     (target,) = (item for item in suite["targets"] if item["name"] == planned.target)
     (scenario,) = (item for item in suite["scenarios"] if item["name"] == planned.scenario)
     if "command" in target:
         target = {**target, "command": _command(target)}
+    here_only = {"points", "limits", "rate_fraction"}  # what a trial does not know
     spec = {
         "target": {key: value for key, value in target.items() if key != "optional"},
-        "scenario": {key: value for key, value in scenario.items() if key != "points"},
-        "point": planned.point,
+        "scenario": {key: value for key, value in scenario.items() if key not in here_only},
+        "point": {key: value for key, value in planned.point.items() if key != "rate_fraction"},
         "block": planned.block,
         "position": planned.position,
         "seed": seed,
@@ -111,4 +129,5 @@ def trial_spec(suite: Json, planned: PlannedTrial, seed: int) -> Json:
     for key in ("driver", "warmup", "duration", "timeout", "accounting", "limits", "cpus"):
         if key in suite:
             spec[key] = suite[key]
+    spec["limits"] = {**suite["limits"], **scenario.get("limits", {})}
     return spec

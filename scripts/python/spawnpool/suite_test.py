@@ -1,17 +1,20 @@
 import copy
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from spawnpool.calibration import calibration_plan
 from spawnpool.documents import Json
 from spawnpool.errors import UsageError
 from spawnpool.plan import PAIRS_PER_BLOCK, draw_plan
 from spawnpool.statistics import MINIMUM_PAIRS
 from spawnpool.paths import known_suites
 from spawnpool.suite import available, load_suite, override, trial_spec
-from spawnpool.trial import seconds
+from spawnpool.durations import seconds
 
 
 def test_every_shipped_suite_is_valid_and_named_as_its_file() -> None:
@@ -25,6 +28,14 @@ def test_quick_has_the_pairs_an_interval_needs_and_takes_a_minute() -> None:
     assert PAIRS_PER_BLOCK * suite["blocks"] >= MINIMUM_PAIRS
     measured = seconds(suite["warmup"]) + seconds(suite["duration"])
     assert len(draw_plan(suite, 1)) * measured <= 60
+
+
+@pytest.mark.parametrize("name", sorted(set(known_suites()) - {"churn", "peers"}))
+def test_a_suite_on_one_topic_has_seconds_per_point_and_names_its_claim(name: str) -> None:
+    suite = load_suite(name)
+    measured = seconds(suite["warmup"]) + seconds(suite["duration"])
+    assert (len(draw_plan(suite, 1)) + len(calibration_plan(suite))) * measured <= 100
+    assert name == "quick" or re.search("[Cc]laim [1-4]", suite["description"])
 
 
 def test_a_path_is_a_suite_as_well(tmp_path: Path) -> None:
@@ -61,8 +72,9 @@ def _edit(suite: Json, path: str, value: Any) -> None:
         ("blocks", "3", "blocks: '3' is not of type 'integer'"),
         ("durations", "1s", "top level: Additional properties are not allowed ('durations'"),
         ("warmup", "0.3s", "warmup: '0.3s' does not match"),
-        ("timeout", "500ms", "timeout: '500ms' does not match"),
-        ("driver", "ab", "driver: 'ab' is not one of ['wrk']"),
+        ("timeout", "0.5s", "timeout: '0.5s' does not match"),
+        ("timeout", "2m", "timeout: 2m is not within 1ms and 1m"),
+        ("driver", "ab", "driver: 'ab' is not one of ['builtin', 'wrk']"),
         ("targets", [], "targets: [] is too short"),
         ("targets/0/model", "worker-pol", "targets[0].model: 'worker-pol' is not one of"),
         ("targets/0/name", "a b", "targets[0].name: 'a b' does not match"),
@@ -78,7 +90,22 @@ def _edit(suite: Json, path: str, value: Any) -> None:
         ("targets/1", {"name": "x", "command": ["x"], "options": []}, "targets[1]: 'model' is a"),
         ("scenarios/1/name", "keep-alive", "scenarios[1].name: 'keep-alive' is there already"),
         ("scenarios/0/points/1/connection", 3, "scenarios[0].points[1]: Additional properties"),
-        ("scenarios/0/requests_per_connection", 7, "scenarios[0].requests_per_connection: 7"),
+        ("scenarios/0/requests_per_connection", -1, "scenarios[0].requests_per_connection: -1"),
+        ("scenarios/0/points/1", {}, "scenarios[0].points[1]: {} does not have enough properties"),
+        ("scenarios/0/points/1", {"pipeline": 2}, "scenarios[0].points[1].connections: is missing"),
+        ("scenarios/0/points/1/rate", 0, "scenarios[0].points[1].rate: 0 is less than or equal"),
+        (
+            "scenarios/0/points/1/rate_fraction",
+            50,
+            "scenarios[0].points[1].rate_fraction: 50 is gr",
+        ),
+        ("scenarios/0/points/1/burst", {"size": 3}, "scenarios[0].points[1].burst: 'every' is a"),
+        ("scenarios/0/points/1/background", {"idel": 3}, "scenarios[0].points[1].background: Add"),
+        ("scenarios/0/points/1/arrivals", "poisson", "scenarios[0].points[1].arrivals: says how"),
+        ("scenarios/0/points/1/shutdown_after", "2s", "scenarios[0].points[1].shutdown_after: 2s "),
+        ("scenarios/0/limits", {"error_share": 2}, "scenarios[0].limits.error_share: 2 is greater"),
+        ("scenarios/0/expect/body_bytes", 3, "scenarios[0].expect: "),
+        ("scenarios/0/expect", {"status": 200}, "scenarios[0].expect: "),
         ("limits/error_share", 2, "limits.error_share: 2 is greater than the maximum of 1"),
     ],
 )
@@ -125,6 +152,27 @@ def test_targets_must_be_of_the_suite(targets: list[str], words: str) -> None:
     with pytest.raises(UsageError) as error:
         override(load_suite("quick"), targets, None)
     assert words in str(error.value)
+
+
+def test_another_driver_must_know_the_loads() -> None:
+    assert override(load_suite("quick"), None, None, "wrk")["driver"] == "wrk"
+    words = "--driver wrk: scenarios.0..points.0..rate_fraction: the driver wrk has no such load"
+    with pytest.raises(UsageError, match=words):
+        override(load_suite("rate-sweep"), None, None, "wrk")
+    suite = load_suite("quick")
+    suite["scenarios"][0]["request"]["method"] = "HEAD"
+    with pytest.raises(UsageError, match="request.method: the driver wrk cannot read"):
+        override(suite, None, None, "wrk")
+
+
+def test_a_spec_tells_the_rate_and_the_limits_of_its_scenario() -> None:
+    suite = load_suite("rate-sweep")
+    suite["scenarios"][0].update(limits={"error_share": 0.5}, rate_fraction=0.3)
+    planned = replace(draw_plan(suite, 1)[0], point={"rate_fraction": 0.3, "rate": 300.5})
+    spec = trial_spec(suite, planned, seed=1)
+    assert spec["point"] == {"rate": 300.5}
+    assert spec["scenario"].keys() & {"points", "limits", "rate_fraction"} == set()
+    assert spec["limits"] == {"error_share": 0.5}
 
 
 def test_a_spec_holds_what_one_trial_needs() -> None:

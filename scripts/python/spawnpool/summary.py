@@ -3,19 +3,21 @@ import statistics
 from typing import Any
 
 from spawnpool.documents import Json
-from spawnpool.metrics import METRICS, Metric, leaf
-from spawnpool.plan import PAIRS_PER_BLOCK, trial_round
+from spawnpool.metrics import METRICS, Metric
+from spawnpool.plan import PAIRS_PER_BLOCK, planned_points, trial_round
 from spawnpool.statistics import MINIMUM_PAIRS, paired_ratio
 
 Rounds = dict[str, dict[tuple[int, int], Json]]  # target -> round -> its trial
 
 
 def summarize(suite: Json, trials: list[Json]) -> list[Json]:
-    """One entry per scenario and point, in the suite's order. Only valid trials count."""
+    """One entry per scenario and planned point, in the suite's order. Only valid trials count.
+
+    `suite` is that of a result."""
     names = [target["name"] for target in suite["targets"]]
     entries = []
     for scenario in suite["scenarios"]:
-        for point in scenario["points"]:
+        for point in planned_points(suite["planned"], scenario["name"]):
             here = [t for t in trials if t["scenario"] == scenario["name"] and t["point"] == point]
             rounds: Rounds = {name: {} for name in names}
             for trial in here:
@@ -47,7 +49,7 @@ def _summarize_target(name: str, trials: dict[tuple[int, int], Json]) -> Json:
 
 
 def _summarize_metric(metric: Metric, trials: list[Json]) -> Json:
-    measured = [v for v in (leaf(trial, metric.path) for trial in trials) if v is not None]
+    measured = [v for v in map(metric.value, trials) if v is not None]
     entry: Json = {"median": None, "min": None, "max": None, "trials": len(measured)}
     entry.update(exact=metric.exact, varies=False, reason=None)
     if measured:
@@ -55,7 +57,7 @@ def _summarize_metric(metric: Metric, trials: list[Json]) -> Json:
         entry.update(median=statistics.median(measured), min=low, max=high)
         entry["varies"] = metric.exact and low != high
     else:
-        entry["reason"] = trials[0]["unmeasured"][metric.path] if trials else "no valid trial"
+        entry["reason"] = metric.reason(trials[0]) if trials else "no valid trial"
     return entry
 
 
@@ -74,8 +76,8 @@ def _compare(base: str, other: str, rounds: Rounds) -> Json:
 def _metric_ratio(metric: Metric, pairs: list[tuple[Json, Json]]) -> Json:
     """A pair that lacks the metric on a side does not count. A value of 0 has no logarithm: one is
     no ground to leave a pair out, so it leaves the metric without a ratio of pairs."""
-    values = [(leaf(a, metric.path), leaf(b, metric.path)) for a, b in pairs]
-    values = [(a, b) for a, b in values if a is not None and b is not None]
+    both = ((metric.value(a), metric.value(b)) for a, b in pairs)
+    values = [(a, b) for a, b in both if a is not None and b is not None]
     entry: Json = {"ratio": None, "interval": None, "coverage": None}
     entry.update(pairs=len(values), reason=None)
     if not values:

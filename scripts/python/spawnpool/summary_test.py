@@ -33,6 +33,19 @@ def test_there_is_an_entry_per_scenario_and_point(result: Json) -> None:
     assert places == [("keep-alive", 16), ("keep-alive", 64), ("churn", 16)]
 
 
+def test_a_fraction_is_told_with_the_rate_it_came_to() -> None:
+    entries = example_result(suite_name="rate-sweep")["summary"]
+    points = [entry["point"] for entry in entries]
+    assert [point["rate_fraction"] for point in points] == [0.1, 0.3, 0.6, 0.8, 0.95]
+    for entry in entries:
+        assert [target["trials"]["valid"] for target in entry["targets"]] == [6, 6]
+        (offered,) = {t["metrics"]["load.offered_rps"]["median"] for t in entry["targets"]}
+        assert offered == entry["point"]["rate"]
+        assert offered == pytest.approx(
+            points[0]["rate"] * entry["point"]["rate_fraction"] / 0.1, abs=1
+        )
+
+
 def test_medians_and_ratio_are_those_of_the_trials(result: Json) -> None:
     entry = _first(result)
     rates = {

@@ -10,8 +10,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from spawnpool.calibration import saturations
 from spawnpool.documents import Json
-from spawnpool.metrics import METRICS
+from spawnpool.load import point_title
+from spawnpool.metrics import METRICS, shown
 from spawnpool.statistics import MINIMUM_PAIRS
 
 NOT_KNOWN = "–"
@@ -53,11 +55,6 @@ def number(value: float | None) -> str:
     return f"{value:.3g}"
 
 
-def point_title(scenario: str, point: Json) -> str:
-    """How a scenario at a point is called: "keep-alive, connections 16"."""
-    return ", ".join([scenario] + [f"{key} {value}" for key, value in sorted(point.items())])
-
-
 def comparisons(summary: list[Json]) -> Iterator[Comparison]:
     """What a summary has to show, in its order."""
     for entry in summary:
@@ -65,16 +62,16 @@ def comparisons(summary: list[Json]) -> Iterator[Comparison]:
         targets = {target["target"]: target["metrics"] for target in entry["targets"]}
         if not entry["comparisons"]:
             ((name, metrics),) = targets.items()
-            rows = [Row(m.label, _median(metrics[m.path]), "", "", "", "") for m in METRICS]
+            rows = [Row(m.label, _median(metrics[m.path]), "", "", "", "") for m in shown(entry)]
             yield Comparison(title, name, "", rows)
         for pair in entry["comparisons"]:
             base, other = targets[pair["base"]], targets[pair["target"]]
             rows = []
-            for metric in METRICS:
+            for metric in shown(entry):
                 ratio = pair["ratios"][metric.path]
                 rows.append(
                     Row(
-                        f"{metric.label} {'↑' if metric.better == 'higher' else '↓'}",
+                        metric.title,
                         _median(base[metric.path]),
                         _median(other[metric.path]),
                         _ratio(ratio["ratio"]),
@@ -111,24 +108,46 @@ def notes(result: Json) -> list[str]:
         "target / the first: the median of n pairs of adjacent trials, with its sign-test interval "
         f"of at least 95 % (from n = {MINIMUM_PAIRS} on)."
     ]
+    lines += [known.describe() for known in saturations(result["suite"], result["calibration"])]
     for path, reason in sorted(missing(result["summary"]).items()):
         lines.append(f"{path} is not known: {reason}")
     if any(metric["varies"] for metric in _metrics(result["summary"])):
         lines.append(
             "(!) a counted metric that varies between trials of one target: do not trust it"
         )
-    return lines + list(_idle_cores(result))
+    return lines + list(_idle_cores(result)) + list(_unsteady(result))
+
+
+def _unsteady(result: Json) -> Iterator[str]:
+    """Where a trend or a step shows that a window did not measure one state."""
+    for entry in result["summary"]:
+        told = [
+            trial["load"]["steady_state"]["steady"]
+            for trial in _trials(result, entry)
+            if trial["load"]["steady_state"] is not None
+        ]
+        if told.count(False) > 0:
+            yield (
+                f"{point_title(entry['scenario'], entry['point'])}: {told.count(False)} of "
+                f"{len(told)} trials were not steady: throughput or latency had a trend or a step"
+            )
+
+
+def _trials(result: Json, entry: Json) -> list[Json]:
+    """The valid trials at a scenario and point."""
+    place = (entry["scenario"], entry["point"], "valid")
+    return [t for t in result["trials"] if (t["scenario"], t["point"], t["status"]) == place]
 
 
 def _idle_cores(result: Json) -> Iterator[str]:
-    """Where nobody was busy, throughput says nothing of the server's peak."""
+    """Where nobody was busy, throughput says nothing of the server's peak. An open loop asks for no
+    peak."""
     for entry in result["summary"]:
         for target in entry["targets"]:
             used = [
                 (trial["server"]["cpu_utilization"], trial["load"]["generator"]["cpu_utilization"])
-                for trial in result["trials"]
-                if (trial["scenario"], trial["point"]) == (entry["scenario"], entry["point"])
-                and (trial["target"], trial["status"]) == (target["target"], "valid")
+                for trial in _trials(result, entry)
+                if trial["target"] == target["target"] and trial["load"]["offered_rps"] is None
             ]
             known = [pair for pair in used if None not in pair]
             if not known:
@@ -143,14 +162,19 @@ def _idle_cores(result: Json) -> Iterator[str]:
 
 
 def missing(summary: list[Json]) -> dict[str, str]:
-    """The metrics that no trial of some target has, with a reason for each."""
-    return {
-        path: metric["reason"]
-        for entry in summary
-        for target in entry["targets"]
-        for path, metric in target["metrics"].items()
-        if metric["median"] is None and target["trials"]["valid"] > 0
-    }
+    """The metrics that no trial of some target has, with a reason for each. Of one that no trial at
+    all has at its scenario and point, and that is of other loads, nothing is said."""
+    reasons = {}
+    for entry in summary:
+        rows = shown(entry)
+        for metric in METRICS:
+            if metric.situational and metric not in rows:
+                continue
+            for target in entry["targets"]:
+                told = target["metrics"][metric.path]
+                if told["median"] is None and target["trials"]["valid"] > 0:
+                    reasons[metric.path] = told["reason"]
+    return reasons
 
 
 def _metrics(summary: list[Json]) -> Iterator[Json]:
@@ -159,7 +183,7 @@ def _metrics(summary: list[Json]) -> Iterator[Json]:
             yield from target["metrics"].values()
 
 
-def failures(trials: list[Json]) -> list[str]:
+def failures(trials: list[Json], what: str = "") -> list[str]:
     """One line per trial that is not valid: its reasons and the last its target said on stderr."""
     lines = []
     for trial in trials:
@@ -168,7 +192,7 @@ def failures(trials: list[Json]) -> list[str]:
             why = "; ".join(f"{r['code']}: {r['message']}" for r in trial["reasons"])
             said = f"; stderr: {trial['target_stderr'][-1]}" if trial["target_stderr"] else ""
             place = f"block {trial['block']}, position {trial['position']}"
-            line = f"{trial['status']}: {trial['target']}, {where} ({place}): {why}{said}"
+            line = f"{trial['status']}: {what}{trial['target']}, {where} ({place}): {why}{said}"
             lines.append(" ".join(line.split()))
     return lines
 

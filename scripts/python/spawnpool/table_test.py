@@ -1,5 +1,6 @@
 import io
 
+from spawnpool.summary import summarize
 from spawnpool.table import comparisons, failures, notes, number, print_tables
 from spawnpool.testing import example_result, fail
 
@@ -78,6 +79,39 @@ def test_throughput_with_idle_cores_is_no_peak() -> None:
     for trial in result["trials"]:
         trial["load"]["generator"]["cpu_utilization"] = 0.95  # the generator was the limit
     assert "no peak" not in " ".join(notes(result))
+
+
+def test_a_sweep_tells_its_saturation_and_asks_for_no_peak() -> None:
+    result = example_result(suite_name="rate-sweep")
+    for trial in result["trials"]:
+        trial["server"]["cpu_utilization"] = 0.1
+        trial["load"]["generator"]["cpu_utilization"] = 0.1
+    said = notes(result)
+    assert not any("no peak" in line for line in said)
+    (line,) = (line for line in said if "saturation in closed loop" in line)
+    assert line.startswith("keep-alive, connections 64: saturation in closed loop, requests/s: ")
+    text = _printed(result)
+    assert "keep-alive, rate 10 %" in text and "offered rate, requests/s" in text
+
+
+def test_a_metric_nobody_has_is_no_row_and_of_other_loads_no_note() -> None:
+    result = example_result()
+    for trial in result["trials"]:
+        trial["server"]["allocations"]["per_request"] = None
+        trial["unmeasured"]["server.allocations.per_request"] = "no accounting pass"
+    result["summary"] = summarize(result["suite"], result["trials"])
+    assert "allocations/request" not in _printed(result)
+    said = notes(result)
+    assert "server.allocations.per_request is not known: no accounting pass" in said
+    assert not any("shutdown" in line or "wait_us" in line for line in said)
+
+
+def test_what_was_not_steady_is_said() -> None:
+    result = example_result()
+    assert "not steady" not in " ".join(notes(result))
+    result["trials"][0]["load"]["steady_state"]["steady"] = False
+    (line,) = (line for line in notes(result) if "not steady" in line)
+    assert line.startswith("keep-alive, connections 16: 1 of 12 trials were not steady")
 
 
 def test_a_failure_is_one_line_with_its_reason() -> None:

@@ -1,12 +1,15 @@
 """Results for tests: whole documents with the numbers a test asks for."""
 import base64
 import random
+import statistics
 import struct
 import zlib
 from collections.abc import Mapping
 
+from spawnpool.calibration import calibration_plan, resolved
 from spawnpool.documents import Json
-from spawnpool.plan import PlannedTrial, draw_plan
+from spawnpool.load import load_of
+from spawnpool.plan import PAIRS_PER_BLOCK, PlannedTrial, draw_plan
 from spawnpool.results import SCHEMA_VERSION
 from spawnpool.suite import load_suite
 from spawnpool.summary import summarize
@@ -29,18 +32,19 @@ def encode_histogram(latencies_us: list[int]) -> str:
     return base64.b64encode(struct.pack(">ii", 0x1C849314, len(content)) + content).decode()
 
 
-def example_trial(planned: PlannedTrial, rate: float, draw: random.Random) -> Json:
-    """A valid trial with about `rate` requests per second."""
-    rate *= draw.uniform(0.96, 1.04)
-    connections = planned.point["connections"]
+def example_trial(planned: PlannedTrial, load: Json, rate: float, draw: random.Random) -> Json:
+    """A valid trial of this load with about `rate` requests per second."""
+    offered, connections = load.get("rate"), load["connections"]
+    rate = offered * draw.uniform(0.995, 1.0) if offered else rate * draw.uniform(0.96, 1.04)
     median = connections / rate * 1e6
     latencies = [min(2047, int(median * draw.lognormvariate(0, 0.4))) for _ in range(2000)]
-    ordered = sorted(latencies)
+    waits = [latency // 10 for latency in latencies] if offered else None
     pool = planned.target == "worker-pool"
-    return {
+    requests = int(rate)
+    trial: Json = {
         **planned.to_json(),
         "seed": 1,
-        "driver": "wrk",
+        "driver": "builtin",
         "status": "valid",
         "reasons": [],
         "started_at": "2026-01-01T00:00:00.123Z",
@@ -51,21 +55,45 @@ def example_trial(planned: PlannedTrial, rate: float, draw: random.Random) -> Js
         "target_stderr": [],
         "check": {"status": 200, "body_bytes": 13, "response_bytes": 142},
         "load": {
-            "requests": int(rate),
+            "requests": requests,
             "throughput_rps": rate,
-            "offered_rps": None,
-            "errors": {"connect": 0, "read": 0, "write": 0, "timeout": 0, "status": 0},
-            "rejected": None,
-            "latency_us": {
-                "mean": sum(latencies) / len(latencies),
-                "p50": ordered[1000],
-                "p90": ordered[1800],
-                "p99": ordered[1980],
-                "p99_9": ordered[1998],
-                "max": ordered[-1],
+            "offered_rps": offered,
+            "counts": {
+                "intended": requests + 3,
+                "sent": requests + 3,
+                "answered": requests,
+                "failed": 0,
+                "unfinished": 3,
+                "dropped": 0,
+                "unsent": 0,
             },
+            "errors": {
+                "connect": 0,
+                "read": 0,
+                "write": 0,
+                "timeout": 0,
+                "status": 0,
+                "protocol": 0,
+            },
+            "rejected": 0,
+            "status_classes": {"1xx": 0, "2xx": requests, "3xx": 0, "4xx": 0, "5xx": 0},
+            "latency_us": _distribution(latencies),
             "latency_histogram": encode_histogram(latencies),
-            "generator": {"cpu_utilization": 0.83, "send_lag_us": None},
+            "wait_us": _distribution(waits) if waits else None,
+            "wait_histogram": encode_histogram(waits) if waits else None,
+            "first_byte_us": _distribution(latencies),
+            "first_byte_histogram": encode_histogram(latencies),
+            "generator": {
+                "cpu_utilization": 0.83,
+                "busy_share": 0.6,
+                "send_lag_us": 12.0 if offered else None,
+                "send_lag_p50_us": 1.0 if offered else None,
+                "send_lag_max_us": 80.0 if offered else None,
+                "pacing": "busy-poll" if offered else "sleep",
+            },
+            "steady_state": {"steady": True, "evidence": [], "reason": None},
+            "time_series": {"interval_s": 0.1, "answered": [requests // 10] * 10},
+            "background": None,
         },
         "server": {
             "cpu_us_per_request": 1e6 / rate,
@@ -87,28 +115,58 @@ def example_trial(planned: PlannedTrial, rate: float, draw: random.Random) -> Js
                 "by_phase": None,
             },
         },
+        "shutdown": None,
         "unmeasured": {
-            "load.offered_rps": "closed loop: no rate is offered",
-            "load.rejected": "the driver does not tell",
-            "load.generator.send_lag_us": "closed loop: no send time is intended",
+            "load.background": "none was asked for",
+            "shutdown": "none was asked for",
             "server.syscalls_per_request": "not counted",
             "server.instructions_per_request": "not counted",
             "server.allocations.by_phase": "not counted by phase",
         },
     }
+    if not offered:
+        closed = "closed loop: no send time is intended"
+        lags = [f"load.generator.send_lag{kind}_us" for kind in ("", "_p50", "_max")]
+        paths = ["load.offered_rps", "load.wait_us", "load.wait_histogram", *lags]
+        trial["unmeasured"] = {**trial["unmeasured"], **{path: closed for path in paths}}
+    return trial
 
 
-def example_result(rates: Mapping[str, float] | None = None) -> Json:
-    """A whole result of the suite `quick` with these rates per target, requests/s."""
-    rates = rates or {"thread-per-connection": 150_000.0, "worker-pool": 165_000.0}
-    suite, draw = load_suite("quick"), random.Random(1)
-    plan = draw_plan(suite, seed=1)
-    slower = {"keep-alive": 1.0, "churn": 0.2}
-    trials = [
-        example_trial(planned, rates[planned.target] * slower[planned.scenario], draw)
-        for planned in plan
+def _distribution(values: list[int]) -> Json:
+    ordered = sorted(values)
+    quantiles = {"p50": 1000, "p90": 1800, "p99": 1980, "p99_9": 1998, "max": 1999}
+    return {"mean": statistics.mean(values), **{k: ordered[rank] for k, rank in quantiles.items()}}
+
+
+def example_result(rates: Mapping[str, float] | None = None, suite_name: str = "quick") -> Json:
+    """A whole result of a shipped suite with these saturations per target, requests/s; in the
+    scenario `churn` a fifth of them."""
+    per_target = rates or {"thread-per-connection": 150_000.0, "worker-pool": 165_000.0}
+    suite, draw = load_suite(suite_name), random.Random(1)
+    suite["targets"] = [target for target in suite["targets"] if target["name"] in per_target]
+    scenarios = {scenario["name"]: scenario for scenario in suite["scenarios"]}
+
+    def measure(planned: PlannedTrial) -> Json:
+        load = load_of(scenarios[planned.scenario], planned.point)
+        slower = 0.2 if planned.scenario == "churn" else 1.0
+        return example_trial(planned, load, per_target[planned.target] * slower, draw)
+
+    calibration = [
+        example_trial(planned, planned.point, per_target[planned.target], draw)
+        for planned in calibration_plan(suite)
     ]
-    recorded = {**suite, "seed": 1, "pairs": 6, "planned": [planned.to_json() for planned in plan]}
+    plan = resolved(suite, draw_plan(suite, seed=1), calibration)
+    trials = [measure(planned) for planned in plan]
+    for trial in calibration if suite["accounting"] else calibration + trials:
+        for kind in trial["server"]["allocations"]:
+            trial["server"]["allocations"][kind] = None
+            trial["unmeasured"][f"server.allocations.{kind}"] = "no accounting pass was asked for"
+    recorded = {
+        **suite,
+        "seed": 1,
+        "pairs": PAIRS_PER_BLOCK * suite["blocks"],
+        "planned": [planned.to_json() for planned in plan],
+    }
     return {
         "schema_version": SCHEMA_VERSION,
         "context": {
@@ -123,7 +181,11 @@ def example_result(rates: Mapping[str, float] | None = None) -> Json:
             "load_average": [0.5, 0.25, 0.125],
             "git": {"revision": "0" * 40, "dirty": False},
             "compiler": {"version": "c++ 12.2.0", "build_type": "RelWithDebInfo", "flags": "-O2"},
-            "binaries": {"spawnpool-server": "a" * 64, "spawnpool-trial": "b" * 64},
+            "binaries": {
+                "spawnpool-server": "a" * 64,
+                "spawnpool-trial": "b" * 64,
+                "spawnpool-load": "c" * 64,
+            },
             "versions": {
                 "spawnpool": "0.1.0",
                 "python": "3.11.2",
@@ -133,6 +195,7 @@ def example_result(rates: Mapping[str, float] | None = None) -> Json:
             "unmeasured": {"cpu_model": "/proc/cpuinfo names no model"},
         },
         "suite": recorded,
+        "calibration": calibration,
         "trials": trials,
         "summary": summarize(recorded, trials),
     }

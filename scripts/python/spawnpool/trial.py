@@ -1,6 +1,5 @@
 """Runs spawnpool-trial for one planned trial, and ends it when the user ends the run."""
 import json
-import re
 import signal
 import subprocess
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from spawnpool.context import utc_now
 from spawnpool.documents import Json
+from spawnpool.durations import seconds
 from spawnpool.errors import UsageError
 from spawnpool.results import InvalidResult, ResultSchema
 
@@ -18,16 +18,6 @@ GRACE_SECONDS = 10
 # bounds each of these waits itself; this bound is for a trial that hangs all the same.
 OVERHEAD_SECONDS = 120
 STARTS = 4
-
-_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def seconds(duration: str) -> float:
-    """The length of a duration as suites write it ("250ms", "10s", "2m")."""
-    found = re.fullmatch(r"([0-9]+)(us|ms|s|m|h)", duration)
-    if found is None:
-        raise ValueError(f"'{duration}' is no duration; write it as 250ms, 10s or 2m")
-    return int(found.group(1)) * _UNITS[found.group(2)]
 
 
 class Interruption:

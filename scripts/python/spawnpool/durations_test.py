@@ -1,6 +1,6 @@
 import pytest
 
-from spawnpool.trial import seconds
+from spawnpool.durations import seconds
 
 
 @pytest.mark.parametrize(
