@@ -47,7 +47,7 @@ RIGHT = {
     "http-1.0": "2xx",
     "no-reason": "2xx",
 }
-LOOPS = {"closed": (), "open": ("--rate", "200")}
+LOOPS: dict[str, list[str]] = {"closed": [], "open": ["--rate", "200"]}
 
 
 def _bad_server(mode: str, every: int) -> LocalServer:
@@ -72,7 +72,8 @@ def _reconciled(report: Json) -> Json:
 def test_wrong_answers_are_errors(mode: str, loop: str) -> None:
     with _bad_server(mode, every=3) as server:
         report = run_load(
-            *(server.url, "--connections", 4, "--duration", "300ms", "--timeout", "100ms"),
+            server.url,
+            *("--connections", 4, "--duration", "300ms", "--timeout", "100ms"),
             *LOOPS[loop],
             within_s=BOUND_S,
         )
@@ -92,7 +93,8 @@ def test_unusual_answers_are_answers(mode: str, loop: str) -> None:
     expected = ["--expect-bytes", "0" if mode in ("no-content", "not-modified") else "13"]
     with _bad_server(mode, every=1) as server:
         report = run_load(
-            *(server.url, "--connections", 4, "--duration", "300ms", *expected),
+            server.url,
+            *("--connections", 4, "--duration", "300ms", *expected),
             *LOOPS[loop],
             within_s=BOUND_S,
         )
@@ -109,7 +111,8 @@ def test_ambiguous_answers_are_counted_once(mode: str) -> None:
     """Bytes behind an answer belong to no request, and a line may be taken to end without a CR."""
     with _bad_server(mode, every=1) as server:
         report = run_load(
-            *(server.url, "--connections", 4, "--duration", "300ms", "--timeout", "100ms"),
+            server.url,
+            *("--connections", 4, "--duration", "300ms", "--timeout", "100ms"),
             within_s=BOUND_S,
         )
         told = server.stop()["counters"]
@@ -123,7 +126,7 @@ def test_ambiguous_answers_are_counted_once(mode: str) -> None:
 def test_a_server_that_closes_each_connection_is_no_end(tmp_path: Path) -> None:
     with _bad_server("close-after-accept", every=1) as server:
         command = load_command(
-            *(server.url, "--connections", 4, "--duration", "300ms", "--timeout", "100ms")
+            server.url, *("--connections", 4, "--duration", "300ms", "--timeout", "100ms")
         )
         done = subprocess.run(command, capture_output=True, text=True, timeout=BOUND_S)
         told = server.stop()["counters"]
@@ -151,7 +154,8 @@ def test_our_servers_count_the_same(model: str, options: tuple[object, ...]) -> 
     command = [paths.binary("spawnpool-server"), "--model", model, "--port", "0"]
     with LocalServer(command) as server:
         report = run_load(
-            *(server.url + "plaintext", "--connections", 8, "--duration", "500ms", *options),
+            server.url + "plaintext",
+            *("--connections", 8, "--duration", "500ms", *options),
             within_s=BOUND_S,
         )
         told = server.stop()["counters"]
@@ -167,7 +171,8 @@ def test_delayed_answers_are_counted_by_both() -> None:
     command = [paths.testing_binary("spawnpool-delay-server"), "--delay", "20ms"]
     with LocalServer(command) as server:
         report = run_load(
-            *(server.url, "--connections", 8, "--duration", "300ms", "--pipeline", 4),
+            server.url,
+            *("--connections", 8, "--duration", "300ms", "--pipeline", 4),
             within_s=BOUND_S,
         )
         told = server.stop()["counters"]
@@ -180,7 +185,8 @@ def test_unfinished_requests_are_counted_and_have_a_latency() -> None:
     command = [paths.testing_binary("spawnpool-delay-server"), "--delay", "10s"]
     with LocalServer(command) as server:
         report = run_load(
-            *(server.url, "--connections", 4, "--duration", "200ms", "--timeout", "400ms"),
+            server.url,
+            *("--connections", 4, "--duration", "200ms", "--timeout", "400ms"),
             within_s=BOUND_S,
         )
         told = server.stop()["counters"]

@@ -155,9 +155,11 @@ def measure(design: Design, cpus: tuple[int, int], seed: int = 0) -> Outcome:
         log_file = Path(folder) / "log"
         command = [*delay_server_command(design, log_file), "--seed", seed]
         with LocalServer(command, cpu=cpus[0]) as server:
-            options = ("--rate", f"{design.rate:g}", "--arrivals", design.arrivals)
-            options += ("--duration", f"{round(design.duration_s * 1000)}ms", "--warmup", "0s")
-            options += ("--connections", str(design.connections), "--seed", str(seed))
+            options = [
+                *("--rate", f"{design.rate:g}", "--arrivals", design.arrivals),
+                *("--duration", f"{round(design.duration_s * 1000)}ms", "--warmup", "0s"),
+                *("--connections", str(design.connections), "--seed", str(seed)),
+            ]
             frozen = None
             if design.frozen_s > 0:
                 report, frozen = _load_and_freeze(design, server, options, cpus[1])
