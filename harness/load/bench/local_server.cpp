@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): pthread_sigmask of POSIX
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,9 +23,19 @@ constexpr int backlog = 65535;
   throw std::system_error(errno, std::generic_category(), what);
 }
 
+// As many descriptors as there may be: a client opens connections by the ten thousand.
+void raise_descriptor_limit() {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+}
+
 }  // namespace
 
 int listen_on_loopback(std::uint16_t& port, bool blocking) {
+  raise_descriptor_limit();
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (blocking ? 0 : SOCK_NONBLOCK), 0);
   if (fd < 0) {
     fail("socket");
