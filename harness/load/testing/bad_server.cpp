@@ -45,7 +45,7 @@ bool send_all(int fd, std::string_view data) {
   return true;
 }
 
-bool byte_by_byte(int fd, std::string_view data) {
+bool send_byte_by_byte(int fd, std::string_view data) {
   for (; !data.empty(); data.remove_prefix(1)) {
     if (!send_all(fd, data.substr(0, 1))) {
       return false;
@@ -60,156 +60,90 @@ void arm_reset(int fd) {
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
-constexpr std::string_view plain_answer =
-    "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!";
+enum class Then { keep, close, reset };
 
-bool endless_head(int fd) {
-  const std::string line = "X-Endless: " + std::string(500, 'x') + "\r\n";
-  bool open = send_all(fd, "HTTP/1.1 200 OK\r\n");
-  while (open) {
-    open = send_all(fd, line);
+struct Answer {
+  std::string bytes;
+  Then then = Then::keep;
+  bool byte_by_byte = false;
+  std::string endlessly = {};  // sent again and again after the bytes
+
+  // Returns whether the connection is kept.
+  bool send(int fd) const {
+    bool open = byte_by_byte ? send_byte_by_byte(fd, bytes) : send_all(fd, bytes);
+    while (open && !endlessly.empty()) {
+      open = send_all(fd, endlessly);
+    }
+    if (then == Then::reset) {
+      arm_reset(fd);
+    }
+    return open && then == Then::keep;
   }
-  return false;
-}
+};
 
-bool endless_head_line(int fd) {
-  const std::string part(1000, 'x');
-  bool open = send_all(fd, "HTTP/1.1 200 OK\r\nX-Endless: ");
-  while (open) {
-    open = send_all(fd, part);
-  }
-  return false;
-}
+using Modes = std::map<std::string, Answer, std::less<>>;
 
-bool endless_continue(int fd) {
-  bool open = true;
-  while (open) {
-    open = send_all(fd, "HTTP/1.1 100 Continue\r\n\r\n");
-  }
-  return false;
-}
+const std::string ok = "HTTP/1.1 200 OK\r\n";
+const std::string chunked = ok + "Transfer-Encoding: chunked\r\n\r\n";
+const Answer plain{ok + "Content-Length: 13\r\n\r\nHello, World!"};
 
-// Returns whether the connection is kept.
-using Answer = bool (*)(int fd);
-
-const std::map<std::string, Answer, std::less<>>& modes() {
-  static const std::map<std::string, Answer, std::less<>> all = {
-      // Wrong.
-      {"truncated-head", [](int fd) { return send_all(fd, "HTTP/1.1 200 OK\r\nConte") && false; }},
-      {"truncated-body",
-       [](int fd) {
-         return send_all(fd, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello") && false;
-       }},
-      {"truncated-chunk",
-       [](int fd) {
-         return send_all(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nd\r\nHello") &&
-                false;
-       }},
-      {"no-last-chunk",
-       [](int fd) {
-         return send_all(fd,
-                         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHello\r\n") &&
-                false;
-       }},
-      {"length-too-long",  // and the rest never comes
-       [](int fd) {
-         return send_all(fd, "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nHello, World!");
-       }},
-      {"length-too-short",
-       [](int fd) {
-         return send_all(fd, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHello, World!");
-       }},
-      {"length-no-number",
-       [](int fd) {
-         return send_all(fd, "HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nHello, World!");
-       }},
-      {"length-beyond-64-bits",
-       [](int fd) {
-         return send_all(
-             fd, "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551629\r\n\r\nHello, World!");
-       }},
-      {"two-lengths",
-       [](int fd) {
-         return send_all(fd,
-                         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 13\r\n\r\n"
-                         "Hello, World!");
-       }},
-      {"chunk-no-size",
-       [](int fd) {
-         return send_all(
-             fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nHello\r\n0\r\n\r\n");
-       }},
-      {"garbage", [](int fd) { return send_all(fd, "I do not speak HTTP\r\n\r\n"); }},
-      {"garbage-bytes",
-       [](int fd) {
-         return send_all(fd, {"\x16\x03\x01\0\xff\xfe\0\0\r\n\0\n\r\n\r\n", 15});
-       }},
-      {"status-no-number", [](int fd) { return send_all(fd, "HTTP/1.1 abc OK\r\n\r\n"); }},
-      {"endless-head", endless_head},
-      {"endless-head-line", endless_head_line},
-      {"endless-continue", endless_continue},
-      {"reset-in-body",
-       [](int fd) {
-         arm_reset(fd);
-         return send_all(fd, "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello") && false;
-       }},
-      {"reset-at-once",
-       [](int fd) {
-         arm_reset(fd);
-         return false;
-       }},
-      {"close-at-once", [](int) { return false; }},
-      {"no-answer", [](int) { return true; }},
-      // Right.
-      {"plain", [](int fd) { return send_all(fd, plain_answer); }},
-      {"byte-by-byte", [](int fd) { return byte_by_byte(fd, plain_answer); }},
-      {"chunked",
-       [](int fd) {
-         return send_all(fd,
-                         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                         "5\r\nHello\r\n8;of=rest\r\n, World!\r\n0\r\nTrailer: yes\r\n\r\n");
-       }},
-      {"chunks-of-a-byte",
-       [](int fd) {
-         std::string text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-         for (const char byte : std::string_view("Hello, World!")) {
-           text += std::string("1\r\n") + byte + "\r\n";
-         }
-         return byte_by_byte(fd, text + "0\r\n\r\n");
-       }},
-      {"informational",
-       [](int fd) {
-         return send_all(fd, "HTTP/1.1 100 Continue\r\n\r\n") &&
-                send_all(fd, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n") &&
-                send_all(fd, plain_answer);
-       }},
-      {"no-content", [](int fd) { return send_all(fd, "HTTP/1.1 204 No Content\r\n\r\n"); }},
-      {"not-modified",  // its length is that of the body it does not have
-       [](int fd) {
-         return send_all(fd, "HTTP/1.1 304 Not Modified\r\nContent-Length: 13\r\n\r\n");
-       }},
-      {"until-close",
-       [](int fd) {
-         return send_all(fd, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nHello, World!") && false;
-       }},
-      {"close-announced",
-       [](int fd) {
-         return send_all(fd,
-                         "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 13\r\n\r\n"
-                         "Hello, World!") &&
-                false;
-       }},
-      {"http-1.0",  // which closes without a word
-       [](int fd) {
-         return send_all(fd, "HTTP/1.0 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!") && false;
-       }},
-      {"bare-newlines",
-       [](int fd) { return send_all(fd, "HTTP/1.1 200 OK\nContent-Length: 13\n\nHello, World!"); }},
-      {"no-reason",
-       [](int fd) {
-         return send_all(fd, "HTTP/1.1 200\r\ncontent-length:13\r\n\r\nHello, World!");
-       }},
+Modes wrong_modes() {
+  const std::string long_line = "X-Endless: " + std::string(500, 'x') + "\r\n";
+  return {
+      {"truncated-head", {ok + "Conte", Then::close}},
+      {"truncated-body", {ok + "Content-Length: 13\r\n\r\nHello", Then::close}},
+      {"truncated-chunk", {chunked + "d\r\nHello", Then::close}},
+      {"no-last-chunk", {chunked + "5\r\nHello\r\n", Then::close}},
+      // The rest never comes.
+      {"length-too-long", {ok + "Content-Length: 99\r\n\r\nHello, World!"}},
+      {"length-too-short", {ok + "Content-Length: 5\r\n\r\nHello, World!"}},
+      {"length-no-number", {ok + "Content-Length: many\r\n\r\nHello, World!"}},
+      {"length-beyond-64-bits", {ok + "Content-Length: 18446744073709551629\r\n\r\nHello, World!"}},
+      {"two-lengths", {ok + "Content-Length: 5\r\nContent-Length: 13\r\n\r\nHello, World!"}},
+      {"chunk-no-size", {chunked + "zz\r\nHello\r\n0\r\n\r\n"}},
+      {"garbage", {"I do not speak HTTP\r\n\r\n"}},
+      {"garbage-bytes", {std::string("\x16\x03\x01\0\xff\xfe\0\0\r\n\0\n\r\n\r\n", 16)}},
+      {"status-no-number", {"HTTP/1.1 abc OK\r\n\r\n"}},
+      {"endless-head", {.bytes = ok, .endlessly = long_line}},
+      {"endless-head-line", {.bytes = ok + "X-Endless: ", .endlessly = std::string(1000, 'x')}},
+      {"endless-continue", {.bytes = "", .endlessly = "HTTP/1.1 100 Continue\r\n\r\n"}},
+      {"reset-in-body", {ok + "Content-Length: 13\r\n\r\nHello", Then::reset}},
+      {"reset-at-once", {"", Then::reset}},
+      {"close-at-once", {"", Then::close}},
+      {"no-answer", {""}},
   };
+}
+
+Modes right_modes() {
+  std::string chunks_of_a_byte = chunked;
+  for (const char byte : std::string_view("Hello, World!")) {
+    chunks_of_a_byte += std::string("1\r\n") + byte + "\r\n";
+  }
+  chunks_of_a_byte += "0\r\n\r\n";
+  const std::string close = ok + "Connection: close\r\n";
+  return {
+      {"plain", plain},
+      {"byte-by-byte", {.bytes = plain.bytes, .byte_by_byte = true}},
+      {"chunked", {chunked + "5\r\nHello\r\n8;of=rest\r\n, World!\r\n0\r\nTrailer: yes\r\n\r\n"}},
+      {"chunks-of-a-byte", {.bytes = chunks_of_a_byte, .byte_by_byte = true}},
+      {"informational",
+       {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" +
+        plain.bytes}},
+      {"no-content", {"HTTP/1.1 204 No Content\r\n\r\n"}},
+      // Its length is that of the body it does not have.
+      {"not-modified", {"HTTP/1.1 304 Not Modified\r\nContent-Length: 13\r\n\r\n"}},
+      {"until-close", {close + "\r\nHello, World!", Then::close}},
+      {"close-announced", {close + "Content-Length: 13\r\n\r\nHello, World!", Then::close}},
+      // Closes without a word.
+      {"http-1.0", {"HTTP/1.0 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!", Then::close}},
+      {"bare-newlines", {"HTTP/1.1 200 OK\nContent-Length: 13\n\nHello, World!"}},
+      {"no-reason", {"HTTP/1.1 200\r\ncontent-length:13\r\n\r\nHello, World!"}},
+  };
+}
+
+Modes all_modes() {
+  Modes all = wrong_modes();
+  all.merge(right_modes());
   return all;
 }
 
@@ -220,7 +154,7 @@ struct Options {
   bool close_after_accept = false;
 };
 
-void serve(int fd, const Options& options, Answer special) {
+void serve(int fd, const Options& options, const Answer& special) {
   std::array<char, 16 * 1024> buffer{};
   bench::HeadCounter heads;
   bool open = !options.close_after_accept;
@@ -231,10 +165,10 @@ void serve(int fd, const Options& options, Answer special) {
     for (; open && count > 0; --count) {
       if (++counters.requests % options.every == 0) {
         ++counters.special;
-        open = special(fd);
+        open = special.send(fd);
       } else {
         ++counters.plain;
-        open = send_all(fd, plain_answer);
+        open = plain.send(fd);
       }
     }
   }
@@ -244,14 +178,14 @@ void serve(int fd, const Options& options, Answer special) {
 int run(Options& options) {
   const int termination = bench::termination_descriptor();
   const int listener = bench::listen_on_loopback(options.port, true);
-  const Answer special = options.close_after_accept ? nullptr : modes().find(options.mode)->second;
+  const Answer special = options.close_after_accept ? plain : all_modes().at(options.mode);
   bench::print_ready(name, options.port);
   std::array<pollfd, 2> sources = {pollfd{listener, POLLIN, 0}, pollfd{termination, POLLIN, 0}};
   while (poll(sources.data(), sources.size(), -1) >= 0 && sources[1].revents == 0) {
     const int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
     if (fd >= 0) {
       ++counters.connections;
-      std::thread(serve, fd, std::cref(options), special).detach();
+      std::thread(serve, fd, std::cref(options), std::cref(special)).detach();
     }
   }
   bench::print_exit(name, {{"connections", counters.connections.load()},
@@ -264,7 +198,7 @@ int run(Options& options) {
 std::optional<int> parse(int argc, char** argv, Options& options) {
   constexpr std::string_view after_accept = "close-after-accept";
   std::vector<std::string> names = {std::string(after_accept)};
-  for (const auto& [mode, answer] : modes()) {
+  for (const auto& [mode, answer] : all_modes()) {
     names.push_back(mode);
   }
   CLI::App app("Answers in every way in which a server can be wrong", std::string(name));
