@@ -6,6 +6,7 @@
 #include <system_error>
 #include <utility>
 
+#include "servers/core/connection_registry.hpp"
 #include "servers/log.hpp"
 
 namespace spawnpool {
@@ -33,7 +34,7 @@ struct WorkerPool::Worker {
 };
 
 WorkerPool::WorkerPool(ServerState& server, const WorkerPoolOptions& options)
-    : server_(server), options_(options), queue_(options.queue_capacity) {
+    : server_(server), options_(options), queue_(options.max_workers + options.queue_capacity) {
   // Neither grows on the way of a connection.
   workers_.reserve(options.max_workers);
   ready_.reserve(options.max_workers);
@@ -71,18 +72,19 @@ Dispatch WorkerPool::dispatch(Socket& socket) {
       worker = ready_.back();
       ready_.pop_back();
       raise_busy_peak();
+    } else if (worker_returns()) {
+      enqueue(socket, {});
+      return Dispatch::taken;
     } else if (workers_.size() < options_.max_workers) {
       if (!start_worker(socket)) {
         return Dispatch::no_thread;
       }
       raise_busy_peak();
       return Dispatch::taken;
-    } else if (queue_size_ < queue_.size()) {
-      queue_[(queue_begin_ + queue_size_) % queue_.size()] = {std::move(socket),
-                                                              std::chrono::steady_clock::now()};
-      ++queue_size_;
+    } else if (waiting_for_worker() <= options_.queue_capacity) {
+      enqueue(socket, std::chrono::steady_clock::now());
       Counters::add(server_.counters.queued);
-      Counters::raise(server_.counters.queue_peak, queue_size_);
+      Counters::raise(server_.counters.queue_peak, waiting_for_worker());
       return Dispatch::taken;
     } else {
       return Dispatch::busy;
@@ -93,8 +95,29 @@ Dispatch WorkerPool::dispatch(Socket& socket) {
   return Dispatch::taken;
 }
 
+// Whether some worker has ended its connection, is not on the stack yet, and has no connection to
+// come: there are as many workers as open connections, the one in hand among these. To take it for
+// busy would start a thread, or refuse a connection, for want of a moment on the CPU. With the
+// mutex held and no worker ready.
+bool WorkerPool::worker_returns() const {
+  return server_.registry.open() <= workers_.size();
+}
+
+// How many open connections, the one in hand among them, are more than there are workers. Likewise.
+std::size_t WorkerPool::waiting_for_worker() const {
+  const std::size_t open = server_.registry.open();
+  return open - std::min(open, workers_.size());
+}
+
 bool WorkerPool::must_wait() const {
-  return ready_.empty() && workers_.size() == options_.max_workers && queue_size_ == queue_.size();
+  return ready_.empty() && workers_.size() == options_.max_workers &&
+         waiting_for_worker() > options_.queue_capacity;
+}
+
+// With the mutex held. There is room: no more than max_workers wait for one that returns.
+void WorkerPool::enqueue(Socket& socket, std::chrono::steady_clock::time_point since) {
+  queue_[(queue_begin_ + queue_size_) % queue_.size()] = {std::move(socket), since};
+  ++queue_size_;
 }
 
 void WorkerPool::raise_busy_peak() {
@@ -176,11 +199,13 @@ bool WorkerPool::next(Worker& worker) {
 // The connection that has waited longest. Called with the mutex held, when there is one.
 Socket WorkerPool::take_queued(std::chrono::steady_clock::time_point now) {
   Waiting& waiting = queue_[queue_begin_];
-  const auto waited = static_cast<std::uint64_t>((now - waiting.since).count());
   queue_begin_ = (queue_begin_ + 1) % queue_.size();
   --queue_size_;
-  Counters::add(server_.counters.queue_wait_ns, waited);
-  Counters::raise(server_.counters.queue_wait_max_ns, waited);
+  if (waiting.since != std::chrono::steady_clock::time_point{}) {
+    const auto waited = static_cast<std::uint64_t>((now - waiting.since).count());
+    Counters::add(server_.counters.queue_wait_ns, waited);
+    Counters::raise(server_.counters.queue_wait_max_ns, waited);
+  }
   return std::move(waiting.socket);
 }
 

@@ -54,14 +54,17 @@ class WorkerPool final : public ServingModel {
   struct Worker;
   struct Waiting {
     Socket socket;
-    std::chrono::steady_clock::time_point since;
+    std::chrono::steady_clock::time_point since;  // zero: for a worker that returns
   };
 
   static void* run(void* worker);
   void serve(Worker& worker);
   bool next(Worker& worker);
   bool start_worker(Socket& socket);
+  bool worker_returns() const;
+  std::size_t waiting_for_worker() const;
   bool must_wait() const;
+  void enqueue(Socket& socket, std::chrono::steady_clock::time_point since);
   Socket take_queued(std::chrono::steady_clock::time_point now);
   void raise_busy_peak();
   std::unique_ptr<ConnectionMemory> new_memory() const;
@@ -74,7 +77,7 @@ class WorkerPool final : public ServingModel {
   std::mutex mutex_;  // guards everything below
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Worker*> ready_;  // a stack; the longest ready at the bottom
-  std::vector<Waiting> queue_;  // a ring of queue_capacity
+  std::vector<Waiting> queue_;  // a ring: queue_capacity, and one for each worker that returns
   std::size_t queue_begin_ = 0;
   std::size_t queue_size_ = 0;
   bool waiting_ = false;  // dispatch() waits for a ready worker

@@ -32,6 +32,17 @@ std::chrono::steady_clock::time_point now() {
   return std::chrono::steady_clock::now();
 }
 
+// Like eventually(), without giving the CPU away.
+template <class Condition>
+bool spin_until(Condition condition) {
+  for (const auto deadline = now() + 20s; now() < deadline;) {
+    if (condition()) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // The test is the accept loop; keep-alive connections keep workers busy.
 class WorkerPoolTest : public ::testing::Test {
  protected:
@@ -105,6 +116,22 @@ TEST_F(WorkerPoolTest, NeverExceedsItsMaximum) {
   EXPECT_EQ(pool_->sizes().ready, 0);
   EXPECT_EQ(count(&Counters::workers_peak), 3);
   EXPECT_EQ(count(&Counters::workers_busy_peak), 3);
+}
+
+// A client that has seen its connection closed is back before the worker is on the stack again.
+TEST_F(WorkerPoolTest, TakesAConnectionForAWorkerThatIsOnItsWayBack) {
+  start({.max_workers = 1});
+  for (int round = 0; round < 3000; ++round) {
+    Client client(serving_.listener.port());
+    client.send(testing::get_request("/", close_field));
+    Socket socket = serving_.accept();
+    ASSERT_EQ(serving_.hand_over(*pool_, socket), Dispatch::taken) << "round " << round;
+    ASSERT_EQ(client.receive().status, 200);
+    // Not the client's view of the close, which comes a little later.
+    ASSERT_TRUE(spin_until([&] { return serving_.registry.open() == 0; }));
+  }
+  EXPECT_EQ(count(&Counters::threads_started), 1);
+  EXPECT_EQ(count(&Counters::queued), 0);
 }
 
 TEST_F(WorkerPoolTest, StartsTheMinimumAhead) {

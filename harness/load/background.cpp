@@ -1,0 +1,216 @@
+#include "harness/load/background.hpp"
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+namespace spawnpool::load {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t opened_per_tick = 64;
+constexpr std::int64_t retry_ns = nanoseconds(1s).count();
+
+}  // namespace
+
+BackgroundClients::BackgroundClients(const LoadSpec& spec)
+    : spec_(spec),
+      step_bytes_(std::max(1U, spec.background.bytes_per_second / 10)),
+      step_ns_(nanoseconds(1s).count() * static_cast<std::int64_t>(step_bytes_) /
+               std::max(1U, spec.background.bytes_per_second)),
+      clients_(spec.background.total()),
+      slow_(spec.background.slow_senders + spec.background.slow_readers),
+      unsettled_(clients_.size()),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  if (epoll_ < 0) {
+    throw std::system_error(errno, std::generic_category(), "epoll");
+  }
+  for (std::size_t i = 0; i < slow_; ++i) {
+    clients_[i].kind = i < spec.background.slow_senders ? Kind::slow_sender : Kind::slow_reader;
+  }
+}
+
+BackgroundClients::~BackgroundClients() {
+  for (const Client& client : clients_) {
+    if (client.fd >= 0) {
+      ::close(client.fd);
+    }
+  }
+  ::close(epoll_);
+}
+
+void BackgroundClients::tick(std::int64_t now) {
+  for (std::size_t i = 0; i < opened_per_tick && opened_ < clients_.size(); ++i) {
+    open(clients_[opened_++], now);
+  }
+  for (std::size_t i = 0; i < std::min(slow_, opened_); ++i) {
+    if (clients_[i].due <= now) {
+      act(clients_[i], now);
+    }
+  }
+  for (; !closed_.empty() && clients_[closed_.front()].due <= now; closed_.pop_front()) {
+    open(clients_[closed_.front()], now);
+  }
+  std::array<epoll_event, 64> events;
+  const int count = epoll_wait(epoll_, events.data(), events.size(), 0);
+  for (int i = 0; i < count; ++i) {
+    act(clients_[events[static_cast<std::size_t>(i)].data.u64], now);
+  }
+}
+
+// Connects; everything else happens when the client next acts.
+void BackgroundClients::open(Client& client, std::int64_t now) {
+  client.sent = 0;
+  client.sent_all = false;
+  client.reader.begin(false);
+  client.fd =
+      socket(spec_.endpoint.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (client.fd >= 0 && client.kind == Kind::slow_reader) {
+    const int least = 1;  // the kernel makes it its minimum; before connecting, for the window
+    setsockopt(client.fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least));
+  }
+  if (client.fd < 0 ||
+      (::connect(client.fd, reinterpret_cast<const sockaddr*>(&spec_.endpoint.address),
+                 spec_.endpoint.length) != 0 &&
+       errno != EINPROGRESS)) {
+    ++count(client).errors;
+    reopen_later(client, now);
+    return;
+  }
+  client.due = now + step_ns_;
+  // Slow clients are looked at when they are due; idle ones when something happens to them.
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.data.u64 = static_cast<std::uint64_t>(&client - clients_.data());
+  if (client.kind == Kind::idle) {
+    epoll_ctl(epoll_, EPOLL_CTL_ADD, client.fd, &event);
+  }
+}
+
+void BackgroundClients::act(Client& client, std::int64_t now) {
+  if (client.fd < 0) {
+    open(client, now);
+    return;
+  }
+  client.due = now + step_ns_;
+  const std::size_t whole = spec_.requests.front().keep.size();
+  if (!client.sent_all &&
+      !send_some(client, client.kind == Kind::slow_sender ? step_bytes_ : whole, now)) {
+    return;
+  }
+  const bool dribbles = client.kind == Kind::slow_reader;
+  receive_some(client, dribbles ? step_bytes_ : std::size_t{16 * 1024}, now);
+}
+
+// False when the connection is gone.
+bool BackgroundClients::send_some(Client& client, std::size_t most, std::int64_t now) {
+  const std::string& request = spec_.requests.front().keep;
+  const std::size_t size = std::min(most, request.size() - client.sent);
+  const ssize_t sent = send(client.fd, request.data() + client.sent, size, MSG_NOSIGNAL);
+  if (sent < 0) {
+    if (errno == EAGAIN) {
+      return true;
+    }
+    const bool refused = client.sent == 0;
+    ++(refused ? count(client).errors : count(client).closed_by_server);
+    reopen_later(client, now);
+    return false;
+  }
+  client.sent += static_cast<std::size_t>(sent);
+  client.sent_all = client.sent == request.size();
+  if (client.kind != Kind::idle) {
+    settle(client);
+  }
+  return true;
+}
+
+// Reads up to `most` bytes; an idle client all there is.
+void BackgroundClients::receive_some(Client& client, std::size_t most, std::int64_t now) {
+  std::array<char, 16 * 1024> buffer;
+  for (;;) {
+    const ssize_t size = recv(client.fd, buffer.data(), std::min(most, buffer.size()), 0);
+    if (size < 0 && errno == EAGAIN) {
+      return;
+    }
+    if (size <= 0) {
+      ++count(client).closed_by_server;
+      reopen_later(client, now);
+      return;
+    }
+    const auto progress = client.reader.read({buffer.data(), static_cast<std::size_t>(size)});
+    if (progress.state == AnswerReader::State::broken) {
+      ++count(client).errors;
+      reopen_later(client, now);
+      return;
+    }
+    if (progress.state == AnswerReader::State::complete) {
+      ++count(client).answers;
+      settle(client);
+      const bool kept = client.reader.keep_alive();
+      client.reader.begin(false);
+      if (!kept) {
+        ++count(client).closed_by_server;
+        reopen_later(client, now);
+        return;
+      }
+      if (client.kind != Kind::idle) {  // and once more
+        client.sent = 0;
+        client.sent_all = false;
+        return;
+      }
+    }
+    if (client.kind == Kind::slow_reader) {
+      return;
+    }
+  }
+}
+
+void BackgroundClients::reopen_later(Client& client, std::int64_t now) {
+  settle(client);
+  if (client.fd >= 0) {
+    ::close(std::exchange(client.fd, -1));
+  }
+  client.due = now + retry_ns;
+  if (client.kind == Kind::idle) {
+    closed_.push_back(static_cast<std::size_t>(&client - clients_.data()));
+  }
+}
+
+void BackgroundClients::settle(Client& client) {
+  if (!std::exchange(client.settled, true)) {
+    --unsettled_;
+  }
+}
+
+BackgroundCount& BackgroundClients::count(const Client& client) {
+  switch (client.kind) {
+    case Kind::slow_sender:
+      return counts_.slow_senders;
+    case Kind::slow_reader:
+      return counts_.slow_readers;
+    case Kind::idle:
+      break;
+  }
+  return counts_.idle;
+}
+
+BackgroundCounts BackgroundClients::counts() const {
+  BackgroundCounts counts = counts_;
+  for (const Client& client : clients_) {
+    if (client.fd >= 0) {
+      ++(client.kind == Kind::idle          ? counts.idle
+         : client.kind == Kind::slow_sender ? counts.slow_senders
+                                            : counts.slow_readers)
+            .open;
+    }
+  }
+  return counts;
+}
+
+}  // namespace spawnpool::load
