@@ -163,7 +163,7 @@ class Answerer {
 
 int run(Options& options) {
   const int termination = termination_descriptor();
-  const int listener = listen_on_loopback(options.port, false);
+  const int listener = listen_on_loopback(options.port);
   const auto answerer = std::make_unique<Answerer>(listener, termination, options.busy_poll);
   print_ready(name, options.port);
   answerer->run();

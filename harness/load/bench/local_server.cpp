@@ -34,9 +34,9 @@ void raise_descriptor_limit() {
 
 }  // namespace
 
-int listen_on_loopback(std::uint16_t& port, bool blocking) {
+int listen_on_loopback(std::uint16_t& port) {
   raise_descriptor_limit();
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (blocking ? 0 : SOCK_NONBLOCK), 0);
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) {
     fail("socket");
   }

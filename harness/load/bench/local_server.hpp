@@ -10,10 +10,10 @@ namespace spawnpool::load::bench {
 
 using Json = nlohmann::ordered_json;
 
-// Returns a listening socket, close-on-exec and not blocking if asked for; accepted sockets have
-// TCP_NODELAY. Port 0 takes a free one; the port taken is put into `port`. Throws
-// std::system_error.
-int listen_on_loopback(std::uint16_t& port, bool blocking);
+// Returns a listening socket, close-on-exec and not blocking; accepted sockets have TCP_NODELAY.
+// Port 0 takes a free one; the port taken is put into `port`. Raises the limit of descriptors as
+// far as it goes. Throws std::system_error.
+int listen_on_loopback(std::uint16_t& port);
 
 // Blocks SIGTERM and SIGINT in this thread and those it starts, and returns a descriptor that is
 // readable once one of them has come. Throws std::system_error.

@@ -24,9 +24,11 @@ namespace spawnpool::load::testing {
 namespace {
 
 constexpr std::string_view name = "spawnpool-bad-server";
+constexpr std::int64_t patience_ns = 5'000'000'000;
 
 struct Counters {
   std::atomic<std::uint64_t> connections{0};
+  std::atomic<std::uint64_t> closed{0};
   std::atomic<std::uint64_t> requests{0};
   std::atomic<std::uint64_t> plain{0};    // answers in the usual form
   std::atomic<std::uint64_t> special{0};  // answers in the form of the mode
@@ -137,7 +139,7 @@ Modes right_modes() {
       // Closes without a word.
       {"http-1.0", {"HTTP/1.0 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!", Then::close}},
       {"bare-newlines", {"HTTP/1.1 200 OK\nContent-Length: 13\n\nHello, World!"}},
-      {"no-reason", {"HTTP/1.1 200\r\ncontent-length:13\r\n\r\nHello, World!"}},
+      {"no-reason", {"HTTP/1.1 200 \r\ncontent-length:13\r\n\r\nHello, World!"}},
   };
 }
 
@@ -173,20 +175,35 @@ void serve(int fd, const Options& options, const Answer& special) {
     }
   }
   close(fd);
+  ++counters.closed;
+}
+
+// Takes every client that is there.
+void accept_all(int listener, const Options& options, const Answer& special) {
+  for (;;) {
+    const int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    if (fd < 0) {
+      return;
+    }
+    ++counters.connections;
+    std::thread(serve, fd, std::cref(options), std::cref(special)).detach();
+  }
 }
 
 int run(Options& options) {
   const int termination = bench::termination_descriptor();
-  const int listener = bench::listen_on_loopback(options.port, true);
+  const int listener = bench::listen_on_loopback(options.port);
   const Answer special = options.close_after_accept ? plain : all_modes().at(options.mode);
   bench::print_ready(name, options.port);
   std::array<pollfd, 2> sources = {pollfd{listener, POLLIN, 0}, pollfd{termination, POLLIN, 0}};
   while (poll(sources.data(), sources.size(), -1) >= 0 && sources[1].revents == 0) {
-    const int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
-    if (fd >= 0) {
-      ++counters.connections;
-      std::thread(serve, fd, std::cref(options), std::cref(special)).detach();
-    }
+    accept_all(listener, options, special);
+  }
+  // What clients that have gone have sent is counted still.
+  accept_all(listener, options, special);
+  const std::int64_t deadline = bench::now_ns() + patience_ns;
+  while (counters.closed < counters.connections && bench::now_ns() < deadline) {
+    usleep(1000);
   }
   bench::print_exit(name, {{"connections", counters.connections.load()},
                            {"requests", counters.requests.load()},

@@ -258,7 +258,7 @@ class DelayServer {
 
 int run(Options& options) {
   const int termination = bench::termination_descriptor();
-  const int listener = bench::listen_on_loopback(options.port, false);
+  const int listener = bench::listen_on_loopback(options.port);
   const auto server = std::make_unique<DelayServer>(options, listener, termination);
   bench::print_ready(name, options.port);
   server->run();

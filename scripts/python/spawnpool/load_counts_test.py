@@ -10,7 +10,8 @@ from spawnpool.generators import load_command, run_load
 from spawnpool.histogram import decode
 from spawnpool.local_server import LocalServer
 
-BOUND_S = 30.0  # within which a generator has ended that was to run for a fraction of a second
+BOUND_S = 60.0  # within which a generator has ended that was to run for a fraction of a second
+PATIENT = ("--timeout", "20s")  # nothing times out on a machine that is busy with other things
 
 # An answer of these is none; the server closes or resets, or the client has to give up.
 WRONG = {
@@ -70,10 +71,12 @@ def _reconciled(report: Json) -> Json:
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("mode", WRONG)
 def test_wrong_answers_are_errors(mode: str, loop: str) -> None:
+    times_out = "timeout" in WRONG[mode]
     with _bad_server(mode, every=3) as server:
         report = run_load(
             server.url,
-            *("--connections", 4, "--duration", "300ms", "--timeout", "100ms"),
+            *("--connections", 4, "--duration", "300ms"),
+            *(("--timeout", "100ms") if times_out else PATIENT),
             *LOOPS[loop],
             within_s=BOUND_S,
         )
@@ -81,10 +84,13 @@ def test_wrong_answers_are_errors(mode: str, loop: str) -> None:
     counts = _reconciled(report)
     assert told["special"] > 0
     assert counts["failed"] == sum(report["load"]["errors"][name] for name in WRONG[mode])
-    # The server cannot know what became of the last request of each connection.
-    assert counts["failed"] <= told["special"] <= counts["failed"] + counts["unfinished"]
-    assert counts["answered"] <= told["plain"] <= counts["answered"] + counts["unfinished"]
-    assert counts["sent"] == told["requests"]
+    # The server cannot know what became of a request whose client has gone.
+    assert counts["answered"] <= told["plain"]
+    assert told["special"] <= counts["failed"] + counts["unfinished"]
+    if not times_out:
+        assert counts["unfinished"] == 0
+        assert counts["failed"] == told["special"] and counts["answered"] == told["plain"]
+        assert counts["sent"] == told["requests"]
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -94,7 +100,7 @@ def test_unusual_answers_are_answers(mode: str, loop: str) -> None:
     with _bad_server(mode, every=1) as server:
         report = run_load(
             server.url,
-            *("--connections", 4, "--duration", "300ms", *expected),
+            *("--connections", 4, "--duration", "300ms", *expected, *PATIENT),
             *LOOPS[loop],
             within_s=BOUND_S,
         )
@@ -111,16 +117,15 @@ def test_ambiguous_answers_are_counted_once(mode: str) -> None:
     """Bytes behind an answer belong to no request, and a line may be taken to end without a CR."""
     with _bad_server(mode, every=1) as server:
         report = run_load(
-            server.url,
-            *("--connections", 4, "--duration", "300ms", "--timeout", "100ms"),
-            within_s=BOUND_S,
+            server.url, *("--connections", 4, "--duration", "300ms"), *PATIENT, within_s=BOUND_S
         )
         told = server.stop()["counters"]
-    counts = _reconciled(report)
-    assert counts["sent"] == told["requests"] > 0
+    counts = report["load"]["counts"]
+    assert counts["sent"] == counts["answered"] + counts["failed"] == told["requests"] > 0
     if mode == "length-too-short":
         assert report["load"]["errors"]["protocol"] > 0
-        assert report["load"]["errors"]["timeout"] == 0
+    else:
+        _reconciled(report)
 
 
 def test_a_server_that_closes_each_connection_is_no_end(tmp_path: Path) -> None:
@@ -143,9 +148,9 @@ def test_a_server_that_closes_each_connection_is_no_end(tmp_path: Path) -> None:
         ("--requests-per-connection", 7),
         ("--pipeline", 8),
         ("--think-time", "1ms"),
-        ("--rate", 2000),
-        ("--rate", 2000, "--requests-per-connection", 1),
-        ("--burst", 50, "--burst-every", "50ms"),
+        ("--rate", 500),
+        ("--rate", 200, "--requests-per-connection", 1),
+        ("--burst", 50, "--burst-every", "100ms"),
     ],
     ids=lambda options: " ".join(map(str, options)) or "kept",
 )
@@ -155,7 +160,7 @@ def test_our_servers_count_the_same(model: str, options: tuple[object, ...]) -> 
     with LocalServer(command) as server:
         report = run_load(
             server.url + "plaintext",
-            *("--connections", 8, "--duration", "500ms", *options),
+            *("--connections", 8, "--duration", "500ms", *options, *PATIENT),
             within_s=BOUND_S,
         )
         told = server.stop()["counters"]
@@ -172,7 +177,7 @@ def test_delayed_answers_are_counted_by_both() -> None:
     with LocalServer(command) as server:
         report = run_load(
             server.url,
-            *("--connections", 8, "--duration", "300ms", "--pipeline", 4),
+            *("--connections", 8, "--duration", "300ms", "--pipeline", 4, *PATIENT),
             within_s=BOUND_S,
         )
         told = server.stop()["counters"]
