@@ -38,6 +38,8 @@ shellcheck          static analysis of shell scripts
 golang-go           builds the peers in Go
 golang-github-valyala-fasthttp-dev  the peer fasthttp
 nginx-light         the peer nginx
+default-jdk-headless  runs the reference implementation of HdrHistogram
+libhdrhistogram-java  the reference implementation of HdrHistogram, to check ours against
 '
 
 usage() {

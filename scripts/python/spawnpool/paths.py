@@ -37,6 +37,17 @@ def binary(name: str) -> Path:
     return path
 
 
+def testing_binary(name: str) -> Path:
+    """An executable that only a build with tests has; a UsageError with the mend without one."""
+    path = build_dir() / "tests" / name
+    if not os.access(path, os.X_OK):
+        raise UsageError(
+            f"{path} is missing: build it with 'cmake --preset release -DBUILD_TESTING=ON && "
+            "cmake --build --preset release'"
+        )
+    return path
+
+
 def peers() -> list[Path]:
     """The other servers that were built to be measured beside ours."""
     return sorted(bin_dir().glob("peer-*"))
