@@ -200,6 +200,11 @@ BackgroundCount& BackgroundClients::count(const Client& client) {
   return counts_.idle;
 }
 
+std::size_t BackgroundClients::missing() const {
+  return static_cast<std::size_t>(std::count_if(
+      clients_.begin(), clients_.end(), [](const Client& client) { return client.fd < 0; }));
+}
+
 BackgroundCounts BackgroundClients::counts() const {
   BackgroundCounts counts = counts_;
   for (const Client& client : clients_) {

@@ -40,6 +40,9 @@ class BackgroundClients {
   // Whether each idle client has had its answer, each slow one is under way, or has failed to be.
   bool settled() const { return unsettled_ == 0; }
 
+  // How many are not connected at this moment.
+  std::size_t missing() const;
+
   BackgroundCounts counts() const;
 
  private:

@@ -9,7 +9,7 @@
 namespace spawnpool::load {
 
 struct Doubt {
-  std::string code;     // no-answer, generator-bound, rate-missed, interrupted
+  std::string code;     // no-answer, background-missed, generator-bound, rate-missed, interrupted
   std::string message;  // one line
 };
 

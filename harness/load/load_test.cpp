@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "harness/load/background.hpp"
+#include "harness/load/judgement.hpp"
 #include "harness/load/preflight.hpp"
 #include "harness/load/request_bytes.hpp"
 #include "harness/load/run.hpp"
@@ -266,6 +267,18 @@ TEST_F(LoadTest, BackgroundClientsStayBeside) {
   EXPECT_EQ(counts.idle.errors + counts.slow_senders.errors + counts.slow_readers.errors, 0);
   EXPECT_EQ(error_count(outcome.total.recorder), 0);
   EXPECT_EQ(server_->counters().accepted, 4 + 26);
+}
+
+TEST_F(LoadTest, BackgroundClientsThatAreRefusedAreToldAsMissing) {
+  server_->drain();
+  ServerOptions options{.model = Model::worker_pool};
+  options.pool.max_workers = 6;
+  serve(options);
+  spec_.background.idle = 10;
+  const LoadOutcome outcome = run_load(spec_, stop_);
+  EXPECT_EQ(outcome.total.background_missing, 4);
+  EXPECT_FALSE(judge(spec_, outcome, false).empty());
+  EXPECT_GT(outcome.total.recorder.rejected, 0) << "the background comes first";
 }
 
 TEST_F(LoadTest, AHostThatListensNowhereIsToldBeforehand) {

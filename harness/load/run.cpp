@@ -113,6 +113,7 @@ LoadOutcome run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const 
     add(outcome.total, outcome.workers.back());
   }
   outcome.total.background = outcome.workers.front().background;
+  outcome.total.background_missing = outcome.workers.front().background_missing;
   return outcome;
 }
 

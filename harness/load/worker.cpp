@@ -80,13 +80,16 @@ void Worker::connect() {
   if (index_ == 0 && spec_.background.total() > 0) {
     background_.emplace(spec_);
   }
-  const std::int64_t deadline = now_ns() + spec_.timeout.count();
-  if (spec_.requests_per_connection == 0) {
-    ramp_up(deadline);
-  }
-  while (background_ && !background_->settled() && now_ns() < deadline && !stop_.load()) {
+  // The background first: it is what the measured load is to find there.
+  const std::int64_t background_deadline = now_ns() + spec_.timeout.count();
+  while (background_ && !background_->settled() && now_ns() < background_deadline &&
+         !stop_.load()) {
     background_->tick(now_ns());
     epoll_wait(epoll_, events_.data(), 1, 1);  // of no event in particular: a millisecond's wait
+  }
+  result_.background_missing = background_ ? background_->missing() : 0;
+  if (spec_.requests_per_connection == 0) {
+    ramp_up(now_ns() + spec_.timeout.count());
   }
 }
 

@@ -39,6 +39,7 @@ struct WorkerResult {
   std::uint64_t reconnects = 0;  // opened again after a failure, or after the server closed
   std::uint64_t bytes_received = 0;
   BackgroundCounts background;
+  std::uint64_t background_missing = 0;  // background clients that were not there at the start
 };
 
 // connect() and then run(), both on the thread that is to generate; the object itself may be made

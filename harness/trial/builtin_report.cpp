@@ -134,6 +134,11 @@ BuiltinReport read(const ordered_json& json) {
     report.quality.rate = {or_zero(load.generator.busy_share), or_zero(load.generator.send_lag_us),
                            counts.intended, counts.sent};
   }
+  for (const ordered_json& reason : json.at("validity").at("reasons")) {
+    if (reason.at("code") == "background-missed") {
+      reason.at("message").get_to(report.quality.background_missed);
+    }
+  }
   report.shutdown.answered = counts.answered;
   report.shutdown.refused = refused;
   report.shutdown.lost = counts.failed - refused + counts.unfinished;

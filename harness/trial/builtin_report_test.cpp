@@ -113,6 +113,14 @@ TEST(ReadBuiltinReport, TellsWhatAShutdownCost) {
   EXPECT_EQ(shutdown.lost, 2U + 3 + 4 + 2 + 5);
 }
 
+TEST(ReadBuiltinReport, PassesOnThatTheBackgroundWasNotWhole) {
+  EXPECT_TRUE(read(open_loop()).quality.background_missed.empty());
+  json report = open_loop();
+  report["validity"] = {{"valid", false},
+                        {"reasons", {{{"code", "background-missed"}, {"message", "2 of 7"}}}}};
+  EXPECT_EQ(read(report).quality.background_missed, "2 of 7");
+}
+
 TEST(ReadBuiltinReport, PassesOnWhyANumberIsMissing) {
   const BuiltinReport report = read(closed_loop());
   EXPECT_EQ(report.load.offered_rps.reason(), "closed loop");

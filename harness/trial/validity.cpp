@@ -73,6 +73,9 @@ std::vector<Reason> doubts(const LoadQuality& quality, const Circumstances& circ
   if (!circumstances.shut_down) {
     judge_errors(quality, circumstances.error_share_limit, reasons);
   }
+  if (!quality.background_missed.empty()) {
+    reasons.push_back({"background-missed", quality.background_missed});
+  }
   if (quality.rate) {
     judge_open_loop(*quality.rate, circumstances, reasons);
   } else {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "harness/trial/result.hpp"
@@ -23,6 +24,7 @@ struct LoadQuality {
   std::uint64_t lost_connections = 0;  // by a driver that never tries again
   double generator_utilization = 0;    // CPU time per time and core, 0 to 1
   std::optional<RateQuality> rate;     // open loop only
+  std::string background_missed;       // why the background was not whole; empty when it was
 };
 
 // What the load is judged by besides.
@@ -33,8 +35,8 @@ struct Circumstances {
   bool shut_down = false;  // in the middle: what was refused and lost is the outcome
 };
 
-// The reasons, if any, for which a load says less than it seems: error-share, generator-bound,
-// rate-missed.
+// The reasons, if any, for which a load says less than it seems: error-share, background-missed,
+// generator-bound, rate-missed.
 std::vector<Reason> doubts(const LoadQuality& quality, const Circumstances& circumstances);
 
 }  // namespace spawnpool::trial

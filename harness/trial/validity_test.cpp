@@ -46,6 +46,12 @@ TEST(Doubts, NameTooManyErrors) {
   EXPECT_TRUE(doubts(quality, {.error_share_limit = 0.0009, .shut_down = true}).empty());
 }
 
+TEST(Doubts, NameABackgroundThatIsNotWhole) {
+  LoadQuality quality;
+  quality.background_missed = "3 of 9 background clients were not connected when the load began";
+  EXPECT_EQ(codes(quality, {}), Codes{"background-missed"});
+}
+
 TEST(Doubts, NameALostConnectionHoweverRare) {
   LoadQuality quality;
   quality.lost_connections = 1;
