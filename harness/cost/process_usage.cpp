@@ -268,14 +268,15 @@ ProcessUsage::ProcessUsage(pid_t root) : root_(root), root_start_time_(read_stat
   }
 }
 
-void ProcessUsage::add_switches(UsageSnapshot& sum, pid_t pid, nanoseconds cpu) {
+void ProcessUsage::add_switches(UsageSnapshot& sum, pid_t pid, nanoseconds cpu, Settle settle) {
   if (!taskstats_) {
     add_threads(sum.tasks, pid);
     return;
   }
   std::uint64_t switches = 0;
   try {
-    switches = settled_switches(*taskstats_, pid);
+    switches = settle == Settle::yes ? settled_switches(*taskstats_, pid)
+                                     : taskstats_->context_switches(pid);
   } catch (const TaskstatsError& error) {
     if (error.code() == ESRCH) {
       throw ProcessGone(pid);
@@ -311,20 +312,24 @@ std::vector<pid_t> ProcessUsage::processes() const {
   return found;
 }
 
+UsageSnapshot ProcessUsage::sum_of(const std::vector<pid_t>& processes, Settle settle) {
+  UsageSnapshot sum;
+  for (const pid_t pid : processes) {
+    if (const auto cpu = add_process(sum, pid)) {
+      add_switches(sum, pid, *cpu, settle);
+    }
+  }
+  sum.threads_only_because = no_taskstats_because_;
+  return sum;
+}
+
 UsageSnapshot ProcessUsage::read() {
   constexpr int attempts = 16;
   for (int attempt = 0; attempt < attempts; ++attempt) {
-    UsageSnapshot sum;
     try {
       // Parents first: a child that ends in between is missed here and found at the next attempt in
       // what its parent has collected, but never counted in both.
-      for (const pid_t pid : processes()) {
-        if (const auto cpu = add_process(sum, pid)) {
-          add_switches(sum, pid, *cpu);
-        }
-      }
-      sum.threads_only_because = no_taskstats_because_;
-      return sum;
+      return sum_of(processes(), Settle::yes);
     } catch (const ProcessGone& gone) {
       if (gone.pid() == root_) {
         throw;
@@ -338,8 +343,18 @@ UsageSnapshot ProcessUsage::read() {
                            " come and go faster than they can be read");
 }
 
-void ProcessUsage::reset_rss_peak() {
-  for (const pid_t pid : processes()) {
+UsageSnapshot ProcessUsage::read_quickly(const std::vector<pid_t>& processes) {
+  try {
+    return sum_of(processes, Settle::no);
+  } catch (const ProcessGone&) {
+    return read();
+  } catch (const TaskstatsError&) {
+    return read();
+  }
+}
+
+void ProcessUsage::reset_rss_peak(const std::vector<pid_t>& processes) const {
+  for (const pid_t pid : processes) {
     const std::string path = "/proc/" + std::to_string(pid) + "/clear_refs";
     const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
     const bool written = fd >= 0 && write(fd, "5", 1) == 1;

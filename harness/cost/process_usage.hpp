@@ -88,15 +88,24 @@ class ProcessUsage {
   // and go too fast for a consistent sum.
   UsageSnapshot read();
 
-  // Starts rss_peak_bytes anew from what is resident now. Throws ProcessGone, or std::system_error
-  // where /proc/PID/clear_refs cannot be written.
-  void reset_rss_peak();
+  // The same in the middle of a load that a walk through /proc would disturb: of `processes`, which
+  // processes() gave before, in some 200 us each. A thread that is just ending may have its context
+  // switches counted twice. When one of them has ended, reads as read() does.
+  UsageSnapshot read_quickly(const std::vector<pid_t>& processes);
+
+  // Starts rss_peak_bytes of `processes`, which processes() gave, anew from what is resident now.
+  // Throws ProcessGone, or std::system_error where /proc/PID/clear_refs cannot be written.
+  void reset_rss_peak(const std::vector<pid_t>& processes) const;
+  void reset_rss_peak() const { reset_rss_peak(processes()); }
 
   // The root and its live descendants, parents before their children. Throws ProcessGone.
   [[nodiscard]] std::vector<pid_t> processes() const;
 
  private:
-  void add_switches(UsageSnapshot& sum, pid_t pid, std::chrono::nanoseconds cpu);
+  enum class Settle { no, yes };  // whether to wait until no thread is ending
+
+  UsageSnapshot sum_of(const std::vector<pid_t>& processes, Settle settle);
+  void add_switches(UsageSnapshot& sum, pid_t pid, std::chrono::nanoseconds cpu, Settle settle);
 
   pid_t root_;
   std::uint64_t root_start_time_;  // tells the root from a later process of the same id

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 
 #include <array>
+#include <limits>
 
 #include "harness/cost/test_child.hpp"
 
@@ -61,6 +62,22 @@ TEST(ProcessUsage, CountsLiveDescendants) {
   ASSERT_EQ(processes.size(), 2);
   EXPECT_EQ(processes.front(), watched.child().pid());
   EXPECT_EQ(watched.usage().read().threads, 3);
+}
+
+TEST(ProcessUsage, ReadsQuicklyWhatItReadsOtherwise) {
+  Watched watched;
+  ProcessUsage& usage = watched.usage();
+  const std::vector<pid_t> alone = usage.processes();
+  const UsageSnapshot before = usage.read_quickly(alone);
+  watched.run("keep-burn 100");
+  EXPECT_EQ(usage.read_quickly(alone).threads, 2) << "of the processes that it was given";
+  const UsageDelta delta = usage_between(before, usage.read_quickly(usage.processes()));
+  EXPECT_GE(delta.cpu, 100ms);
+  EXPECT_LT(delta.cpu, 150ms);
+
+  std::vector<pid_t> processes = usage.processes();
+  processes.push_back(std::numeric_limits<pid_t>::max());  // no such process
+  EXPECT_EQ(usage.read_quickly(processes).threads, 3);
 }
 
 TEST(ProcessUsage, CountsDescendantsThatEnded) {

@@ -42,6 +42,24 @@ RequestCounts read_counts(const ordered_json& json) {
   return counts;
 }
 
+LatencyResult read_latency(const ReportReader& reader, const ordered_json& load) {
+  const ordered_json& json = load.at("latency_us");
+  if (json.is_null()) {  // without an answer there is none
+    Measured<double> none;
+    reader.take(load, "load.", "latency_us", none);
+    return {none, none, none, none, none, none};
+  }
+  LatencyResult latency;
+  const std::string prefix = "load.latency_us.";
+  reader.take(json, prefix, "mean", latency.mean);
+  reader.take(json, prefix, "p50", latency.p50);
+  reader.take(json, prefix, "p90", latency.p90);
+  reader.take(json, prefix, "p99", latency.p99);
+  reader.take(json, prefix, "p99_9", latency.p99_9);
+  reader.take(json, prefix, "max", latency.max);
+  return latency;
+}
+
 LoadResult read_load(const ReportReader& reader, const ordered_json& report) {
   const ordered_json& json = report.at("load");
   LoadResult load;
@@ -63,13 +81,7 @@ LoadResult read_load(const ReportReader& reader, const ordered_json& report) {
   reader.take(json, prefix, "bytes_received", load.bytes_received);
   reader.take(json, prefix, "connections_opened", load.connections_opened);
   reader.take(json, prefix, "reconnects", load.reconnects);
-  const ordered_json& latency = json.at("latency_us");
-  reader.take(latency, "load.latency_us.", "mean", load.latency_us.mean);
-  reader.take(latency, "load.latency_us.", "p50", load.latency_us.p50);
-  reader.take(latency, "load.latency_us.", "p90", load.latency_us.p90);
-  reader.take(latency, "load.latency_us.", "p99", load.latency_us.p99);
-  reader.take(latency, "load.latency_us.", "p99_9", load.latency_us.p99_9);
-  reader.take(latency, "load.latency_us.", "max", load.latency_us.max);
+  load.latency_us = read_latency(reader, json);
   reader.take(json, prefix, "latency_histogram", load.latency_histogram);
   reader.take(json, prefix, "wait_us", load.wait_us);
   reader.take(json, prefix, "wait_histogram", load.wait_histogram);
@@ -85,11 +97,7 @@ LoadResult read_load(const ReportReader& reader, const ordered_json& report) {
   reader.take(generator, inner, "pacing", load.generator.pacing);
   reader.take(report, "", "steady_state", load.steady_state);
   reader.take(report, "", "time_series", load.time_series);
-  if (report.at("background").is_null()) {
-    load.background = Unmeasured{"no background clients were asked for"};
-  } else {
-    load.background = report.at("background");
-  }
+  reader.take(report, "", "background", load.background);
   return load;
 }
 

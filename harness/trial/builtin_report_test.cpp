@@ -59,6 +59,7 @@ json closed_loop() {
     report["unmeasured"][std::string("load.generator.") + key] = "closed loop";
   }
   report["background"] = nullptr;
+  report["unmeasured"]["background"] = "there were no background clients";
   return report;
 }
 
@@ -117,7 +118,11 @@ TEST(ReadBuiltinReport, PassesOnWhyANumberIsMissing) {
   EXPECT_EQ(report.load.offered_rps.reason(), "closed loop");
   EXPECT_EQ(report.load.wait_us.reason(), "closed loop");
   EXPECT_EQ(report.load.generator.send_lag_us.reason(), "closed loop");
-  EXPECT_EQ(report.load.background.reason(), "no background clients were asked for");
+  EXPECT_EQ(report.load.background.reason(), "there were no background clients");
+  json unanswered = closed_loop();
+  unanswered["load"]["latency_us"] = nullptr;
+  unanswered["unmeasured"]["load.latency_us"] = "no answer in the window";
+  EXPECT_EQ(read(unanswered).load.latency_us.p99.reason(), "no answer in the window");
   json unexplained = closed_loop();
   unexplained["unmeasured"].clear();
   EXPECT_FALSE(read(unexplained).load.wait_us.reason().empty());

@@ -117,6 +117,19 @@ Cpus choose_cpus(const std::optional<CpusSpec>& wish, const std::vector<int>& al
   return cpus;
 }
 
+std::vector<int> bystander_cpus(const Cpus& taken, const std::vector<int>& allowed,
+                                const std::function<std::vector<int>(int)>& siblings) {
+  std::vector<int> free = allowed;
+  for (const auto* cpus : {&taken.server, &taken.generator}) {
+    for (const int cpu : *cpus) {
+      for (const int thread : siblings(cpu)) {
+        std::erase(free, thread);
+      }
+    }
+  }
+  return free.empty() ? taken.generator : free;
+}
+
 void pin_self(const std::vector<int>& cpus) {
   cpu_set_t mask{};
   for (const int cpu : cpus) {

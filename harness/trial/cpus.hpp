@@ -23,6 +23,12 @@ std::vector<int> smt_siblings(int cpu);
 Cpus choose_cpus(const std::optional<CpusSpec>& wish, const std::vector<int>& allowed,
                  const std::function<std::vector<int>(int)>& siblings = smt_siblings);
 
+// Where the trial itself does the least harm: the CPUs of `allowed` on whose cores neither the
+// server nor the generator is, or, where all are taken, those of the generator.
+std::vector<int> bystander_cpus(
+    const Cpus& taken, const std::vector<int>& allowed,
+    const std::function<std::vector<int>(int)>& siblings = smt_siblings);
+
 // Puts the calling thread onto `cpus`.
 void pin_self(const std::vector<int>& cpus);
 

@@ -54,6 +54,12 @@ TEST(ChooseCpus, RefusesAWishOutsideTheMask) {
   EXPECT_THROW(choose_cpus(CpusSpec{{1}, {9}}, {0, 1}, four_cores_of_two), cli::UsageError);
 }
 
+TEST(BystanderCpus, AreOnCoresOfTheirOwn) {
+  const Cpus taken{.server = {0}, .generator = {1}};
+  EXPECT_EQ(bystander_cpus(taken, {0, 1, 2, 4, 5, 6}, four_cores_of_two), (List{2, 6}));
+  EXPECT_EQ(bystander_cpus(taken, {0, 1, 4, 5}, four_cores_of_two), List{1});
+}
+
 TEST(SmtSiblings, HoldsTheCpuItself) {
   for (const int cpu : affinity_mask()) {
     const List siblings = smt_siblings(cpu);

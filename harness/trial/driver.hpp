@@ -18,9 +18,10 @@ namespace spawnpool::trial {
 
 // Called by a driver, each in its time; what they throw ends the load.
 struct DriverHooks {
-  std::function<void()> window_begin;
-  std::function<void()> sample;      // every sample_period within the window
-  std::function<void()> window_end;  // at its end, or before the target is shut down within it
+  std::function<void()> prepare;       // before the window, as late as may take some milliseconds
+  std::function<void()> window_begin;  // at its beginning: takes as little as it can
+  std::function<void()> sample;        // every sample_period within the window
+  std::function<void()> window_end;    // at its end, or before the target is shut down within it
   std::chrono::nanoseconds sample_period{};
 };
 

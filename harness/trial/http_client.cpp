@@ -72,7 +72,8 @@ std::string request_bytes(const RequestSpec& request, const Endpoint& endpoint, 
     bytes.append(name).append(": ").append(value).append("\r\n");
   }
   // RFC 9110, 8.6: of a method that anticipates content, an empty body too is announced.
-  if (!request.body.empty() || request.method == "POST" || request.method == "PUT") {
+  if (!request.body.empty() || request.method == "POST" || request.method == "PUT" ||
+      request.method == "PATCH") {
     bytes += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
   }
   return bytes + "\r\n" + request.body;

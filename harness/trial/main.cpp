@@ -72,14 +72,15 @@ trial::Programs find_programs(const std::string& driver) {
 
 int run(const std::string& file) {
   const trial::TrialSpec spec = trial::read_spec(read_all(file));
-  const trial::Cpus cpus = trial::choose_cpus(spec.cpus, trial::affinity_mask());
+  const std::vector<int> allowed = trial::affinity_mask();
+  const trial::Cpus cpus = trial::choose_cpus(spec.cpus, allowed);
   const trial::Programs programs = find_programs(spec.driver);
 
   prctl(PR_SET_CHILD_SUBREAPER, 1);  // what a target lets loose becomes ours to end
   signal(SIGPIPE, SIG_IGN);
   trial::Waiter waiter;
   trial::Guard guard;
-  trial::pin_self(cpus.generator);
+  trial::pin_self(trial::bystander_cpus(cpus, allowed));
   const trial::TrialResult result = trial::run_trial(spec, cpus, programs, waiter, guard);
   std::cout << trial::to_json(result) << '\n' << std::flush;
   return std::cout && result.status == trial::Status::valid ? cli::exit_ok : cli::exit_failure;

@@ -104,7 +104,7 @@ BackgroundSpec read_background(JsonReader reader) {
   background.slow_senders = reader.integer_or("slow_senders", 0U, 0U, many);
   background.slow_readers = reader.integer_or("slow_readers", 0U, 0U, many);
   if (reader.find("bytes_per_second") != nullptr) {
-    background.bytes_per_second = reader.integer("bytes_per_second", 1U, 1'000'000'000U);
+    background.bytes_per_second = reader.integer("bytes_per_second", 1U, many);
   }
   reader.close();
   return background;
@@ -167,7 +167,7 @@ ScenarioSpec read_scenario(const json& merged) {
     refuse("point.connections", "missing here and in scenario");
   }
   scenario.connections = reader.integer("connections", 1U, many);
-  scenario.pipeline = reader.integer_or("pipeline", 1U, 1U, 10'000U);
+  scenario.pipeline = reader.integer_or("pipeline", 1U, 1U, 1024U);
   read_pacing(reader, scenario);
   if (reader.find("background") != nullptr) {
     scenario.background = read_background(reader.object("background"));

@@ -24,7 +24,7 @@ using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
 
 // Often enough for threads that come with connections, seldom enough for the generator's core,
-// which the trial itself runs on.
+// which the trial itself may have to run on.
 constexpr auto thread_sample_period = 50ms;
 
 std::string utc_now() {
@@ -148,6 +148,7 @@ class Trial {
   // Warm-up and window.
   void load() {
     DriverHooks hooks;
+    hooks.prepare = [this] { processes_ = usage_->processes(); };
     hooks.window_begin = [this] { begin_window(); };
     hooks.sample = [this] { threads_peak_ = std::max(threads_peak_, thread_count(processes_)); };
     hooks.window_end = [this] { after_ = usage_->read(); };
@@ -176,8 +177,8 @@ class Trial {
 
   void begin_window() {
     no_reset_because_ = reset_rss_peak();
-    processes_ = usage_->processes();
-    before_ = usage_->read();
+    // Between its two loads wrk leaves the target at rest.
+    before_ = spec_.driver == "wrk" ? usage_->read() : usage_->read_quickly(processes_);
     threads_peak_ = before_.threads;
   }
 
@@ -196,7 +197,7 @@ class Trial {
   // Returns why it could not be done, or nothing.
   std::string reset_rss_peak() {
     try {
-      usage_->reset_rss_peak();
+      usage_->reset_rss_peak(processes_);
       return {};
     } catch (const std::system_error& error) {
       return error.what();
@@ -290,7 +291,7 @@ class Trial {
   Guard& guard_;
   TrialResult result_;
   std::optional<cost::ProcessUsage> usage_;
-  std::vector<pid_t> processes_;        // of the target, as the window began
+  std::vector<pid_t> processes_;        // of the target, just before the window
   cost::UsageSnapshot before_, after_;  // the window
   std::uint64_t threads_peak_ = 0;      // within it
   std::string no_reset_because_;        // why rss_peak_bytes is not the window's

@@ -189,6 +189,7 @@ DriverRun drive_with_wrk(const DriverContext& context) {
   if (context.spec.warmup > nanoseconds::zero()) {
     result.warmup_s = seconds(run_wrk(context, context.spec.warmup, [] {}));
   }
+  context.hooks.prepare();
   context.hooks.window_begin();
   const WrkRun run = run_wrk(context, context.spec.duration, context.hooks.sample);
   context.hooks.window_end();

@@ -101,9 +101,10 @@ std::vector<std::string> Outcome::codes() const {
   return codes;
 }
 
-TrialProcess::TrialProcess(const std::string& spec, const std::vector<std::string>& environment) {
+TrialProcess::TrialProcess(const std::string& spec, const std::vector<std::string>& environment,
+                           const std::string& program) {
   ChildOptions options;
-  options.argv = {bin_folder() + "/spawnpool-trial", folder_.write("spec.json", spec)};
+  options.argv = {program, folder_.write("spec.json", spec)};
   options.environment = environment;
   options.capture_stdout = true;
   options.keep_stdout = 16 << 20;

@@ -58,7 +58,9 @@ struct Outcome {
 // spawnpool-trial at work.
 class TrialProcess {
  public:
-  explicit TrialProcess(const std::string& spec, const std::vector<std::string>& environment = {});
+  // `program`: another copy of it than that in bin_folder().
+  explicit TrialProcess(const std::string& spec, const std::vector<std::string>& environment = {},
+                        const std::string& program = bin_folder() + "/spawnpool-trial");
   pid_t pid() const { return process_->pid(); }
   // The pid of its descendant with that name, once there is one; 0 after 20 s.
   pid_t await_descendant(const std::string& name) const;
