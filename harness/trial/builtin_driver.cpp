@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <span>
 #include <system_error>
 
 #include "harness/trial/builtin_report.hpp"
@@ -51,8 +52,8 @@ std::string decimal(double value) {
 // A thread for each CPU needs a connection of its own.
 std::string cpu_list(const std::vector<int>& cpus, unsigned connections) {
   std::string list;
-  for (std::size_t i = 0; i < std::min<std::size_t>(cpus.size(), connections); ++i) {
-    list += (list.empty() ? "" : ",") + std::to_string(cpus[i]);
+  for (const int cpu : std::span(cpus).first(std::min<std::size_t>(cpus.size(), connections))) {
+    list.append(list.empty() ? "" : ",").append(std::to_string(cpu));
   }
   return list;
 }
@@ -61,7 +62,7 @@ std::vector<std::string> request_arguments(const ScenarioSpec& scenario, const U
   const RequestSpec& request = scenario.request;
   std::vector<std::string> arguments = {"--method=" + request.method};
   for (const auto& [name, value] : request.headers) {
-    arguments.push_back("--header=" + name + ": " + value);
+    arguments.push_back(std::string("--header=").append(name).append(": ").append(value));
   }
   if (body) {
     arguments.push_back("--body-file=/proc/self/fd/" + std::to_string(body.get()));

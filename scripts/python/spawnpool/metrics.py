@@ -127,9 +127,9 @@ METRICS = (
     Metric("server.cpu_us_per_request", "CPU time, µs/request", "lower"),
     Metric("server.allocations.per_request", "allocations/request", "lower", exact=True),
     Metric("server.allocations.per_connection", "allocations/connection", "lower", exact=True),
-    Metric("shutdown.answered", "answered after SIGTERM", "higher", situational=True),
-    Metric("shutdown.refused", "refused after SIGTERM", "lower", situational=True),
-    Metric("shutdown.lost", "lost after SIGTERM", "lower", situational=True),
+    Metric("shutdown.answered", "answered, also before SIGTERM", "higher", situational=True),
+    Metric("shutdown.refused", "refused after SIGTERM, connections", "lower", situational=True),
+    Metric("shutdown.lost", "lost at SIGTERM, requests", "lower", situational=True),
     Metric("shutdown.exit_s", "time to exit, s", "lower", situational=True),
 )
 

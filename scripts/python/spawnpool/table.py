@@ -33,6 +33,9 @@ class Row:
     pairs: str
 
 
+NO_ROW = Row("no valid trial", NOT_KNOWN, NOT_KNOWN, NOT_KNOWN, NOT_KNOWN, "0")
+
+
 @dataclass(frozen=True)
 class Comparison:
     """All metrics of two targets at one scenario and point; `other` is "" where there is but one."""
@@ -63,7 +66,7 @@ def comparisons(summary: list[Json]) -> Iterator[Comparison]:
         if not entry["comparisons"]:
             ((name, metrics),) = targets.items()
             rows = [Row(m.label, _median(metrics[m.path]), "", "", "", "") for m in shown(entry)]
-            yield Comparison(title, name, "", rows)
+            yield Comparison(title, name, "", rows or [NO_ROW])
         for pair in entry["comparisons"]:
             base, other = targets[pair["base"]], targets[pair["target"]]
             rows = []
@@ -79,7 +82,7 @@ def comparisons(summary: list[Json]) -> Iterator[Comparison]:
                         str(ratio["pairs"]),
                     )
                 )
-            yield Comparison(title, pair["base"], pair["target"], rows)
+            yield Comparison(title, pair["base"], pair["target"], rows or [NO_ROW])
 
 
 def _median(metric: Json) -> str:

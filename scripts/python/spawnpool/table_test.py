@@ -106,6 +106,17 @@ def test_a_metric_nobody_has_is_no_row_and_of_other_loads_no_note() -> None:
     assert not any("shutdown" in line or "wait_us" in line for line in said)
 
 
+def test_a_point_without_valid_trials_says_so() -> None:
+    result = example_result()
+    for trial in result["trials"]:
+        if trial["scenario"] == "churn":
+            fail(trial, "error-share", "too many errors")
+    result["summary"] = summarize(result["suite"], result["trials"])
+    text = _printed(result)
+    assert "no valid trial" in text[text.index("churn, connections 16") :]
+    assert "no valid trial" not in text[: text.index("churn, connections 16")]
+
+
 def test_what_was_not_steady_is_said() -> None:
     result = example_result()
     assert "not steady" not in " ".join(notes(result))
