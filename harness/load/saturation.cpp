@@ -23,15 +23,19 @@ Saturation search_saturation(double first, double most, const TryRate& attempt,
   };
   double low = 0;
   double high = first;
-  while (!stopped() && high <= most && holds(high)) {
-    low = high;
-    high *= 2;
+  bool failed = false;
+  while (!stopped() && !failed && high <= most) {
+    failed = !holds(high);
+    if (!failed) {
+      low = high;
+      high *= 2;
+    }
   }
   if (low == 0) {
     // Not even the first: search below it, as far as a sixty-fourth.
     low = first / 64;
   }
-  while (!stopped() && high / low > close_enough && high <= 2 * most) {
+  while (!stopped() && failed && high / low > close_enough) {
     const double middle = (low + high) / 2;
     (holds(middle) ? low : high) = middle;
   }
