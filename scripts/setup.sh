@@ -26,6 +26,7 @@ python3-jinja2      writes the report page
 test_packages='
 libgtest-dev        unit tests in C++
 python3-pytest      unit tests in Python
+ccache              compiles again only what changed
 valgrind            counts allocations a second, independent way
 clang-format-14     checks the C++ format
 clang-tidy-14       static analysis of C++

@@ -47,13 +47,18 @@ print(*(file for file in files if not tests.search(file)), sep="\0", end="")' |
       bash -c 'out=$(clang-tidy-14 --quiet -p build/release "$0" 2>&1) || { echo "$out"; exit 1; }'
 }
 
-stage_fuzz() {  # a connection fed with mutations of the corpus, for a short while
+stage_fuzz() {  # server and generator fed with mutations of their corpora, for a short while
   cmake --preset fuzz -DBUILD_TESTING=ON
   cmake --build --preset fuzz
   # Finds go into the build tree; so do new inputs, which the next run begins with.
-  mkdir -p build/fuzz/found
-  build/fuzz/bin/connection_fuzzer -seed=1 -max_total_time=20 -timeout=20 -max_len=4096 -print_final_stats=1 \
-    -artifact_prefix=build/fuzz/ build/fuzz/found servers/fuzz/corpus
+  local name corpus
+  for name in connection answer; do
+    corpus=servers/fuzz/corpus
+    [[ $name == connection ]] || corpus=harness/load/fuzz/corpus
+    mkdir -p "build/fuzz/found-$name"
+    "build/fuzz/bin/${name}_fuzzer" -seed=1 -max_total_time=15 -timeout=20 -max_len=4096 -print_final_stats=1 \
+      -artifact_prefix=build/fuzz/ "build/fuzz/found-$name" "$corpus"
+  done
 }
 
 stage_asan-ubsan() {  # C++ tests, watched for wrong memory accesses, leaks and undefined behaviour
