@@ -63,21 +63,22 @@ struct Background {
 };
 
 struct LoadSpec {
-  Endpoint endpoint;
-  std::vector<Request> requests;  // at least one
-  Expectation expect;
+  Endpoint endpoint = {};
+  std::vector<Request> requests = {};  // at least one
+  Expectation expect = {};
   unsigned connections = 16;                  // over all threads
   unsigned pipeline = 1;                      // requests under way on a connection
   std::uint64_t requests_per_connection = 0;  // 0: no limit
   nanoseconds think_time{};                   // closed loop: between an answer and the next request
-  std::optional<OpenLoop> open_loop;
+  std::optional<OpenLoop> open_loop = {};
   nanoseconds warmup{};
   nanoseconds duration = std::chrono::seconds(10);
   nanoseconds timeout = std::chrono::seconds(5);  // for a request, and to connect
-  std::vector<int> cpus;                          // a thread on each; empty: one thread, not pinned
+  std::vector<int> cpus = {};                     // a thread on each; empty: one thread, not pinned
   Pacing pacing = Pacing::sleep;
-  std::vector<sockaddr_storage> sources;  // local addresses to rotate over; empty: the kernel's
-  Background background;
+  std::vector<sockaddr_storage> sources =
+      {};  // local addresses to rotate over; empty: the kernel's
+  Background background = {};
 
   std::size_t threads() const { return cpus.empty() ? 1 : cpus.size(); }
 };

@@ -15,9 +15,9 @@ namespace spawnpool::load {
 struct SaturationStep {
   double offered_rps = 0;
   double achieved_rps = 0;
-  std::optional<double> p50_us, p99_us;
+  std::optional<double> p50_us = {}, p99_us = {};
   bool holds = false;
-  std::string reason;  // why it does not hold
+  std::string reason = {};  // why it does not hold
 };
 
 struct Saturation {

@@ -37,9 +37,12 @@ Url parse_url(std::string_view text) {
 
   std::string_view port;
   if (authority.starts_with('[')) {
-    const std::size_t close = std::min(authority.find(']'), authority.size());
+    const std::size_t close = authority.find(']');
+    if (close == std::string_view::npos) {
+      refuse(text, "has no ] behind its IPv6 address");
+    }
     url.host = std::string(authority.substr(1, close - 1));
-    port = authority.substr(std::min(close + 1, authority.size()));
+    port = authority.substr(close + 1);
   } else {
     const std::size_t colon = std::min(authority.find(':'), authority.size());
     url.host = std::string(authority.substr(0, colon));
