@@ -133,6 +133,10 @@ class Report {
                             : null(std::string("load.generator.") + name,
                                    spec_.open_loop ? "no arrival found a connection free" : closed);
     }
+    const auto delay = outcome_.total.run_delay;
+    generator["run_delay_us"] =
+        delay ? ordered_json(std::chrono::duration<double, std::micro>(*delay).count())
+              : null("load.generator.run_delay_us", "the kernel does not tell");
     generator["threads"] = outcome_.workers.size();
     generator["pacing"] = spec_.pacing == Pacing::busy_poll ? "busy-poll" : "sleep";
     generator["cpus"] = spec_.cpus;

@@ -61,6 +61,9 @@ void add(WorkerResult& total, const WorkerResult& part) {
   total.recorder.merge(part.recorder);
   total.cpu += part.cpu;
   total.busy += part.busy;
+  total.run_delay = total.run_delay && part.run_delay
+                        ? std::optional(*total.run_delay + *part.run_delay)
+                        : std::nullopt;
   total.connections_opened += part.connections_opened;
   total.reconnects += part.reconnects;
   total.bytes_received += part.bytes_received;

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "harness/load/monotonic.hpp"
+#include "harness/load/run_delay.hpp"
 
 namespace spawnpool::load {
 namespace {
@@ -123,6 +124,7 @@ void Worker::run(Clock::time_point start) {
   result_.recorder.set_window(begin_, end_);
   next_arrival_ = arrivals_ ? start_ + arrivals_->next().count() : never;
   next_tick_ = 0;
+  const auto delayed_before = run_delay();
   while (now_ns() < start_) {
   }
   running_ = true;
@@ -139,6 +141,9 @@ void Worker::run(Clock::time_point start) {
     last = now;
     if (over(now)) {
       give_up(now);
+      const auto delayed = run_delay();
+      result_.run_delay =
+          delayed && delayed_before ? std::optional(*delayed - *delayed_before) : std::nullopt;
       return;
     }
     if (now >= next_tick_) {

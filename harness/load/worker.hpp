@@ -35,6 +35,8 @@ struct WorkerResult {
   Recorder recorder;
   nanoseconds cpu{};   // of this thread in the window
   nanoseconds busy{};  // of the window, not spent in polls that found nothing; when busy polling
+  // From the first request to the end of the drain; nothing when the kernel does not tell.
+  std::optional<nanoseconds> run_delay = nanoseconds::zero();
   std::uint64_t connections_opened = 0;
   std::uint64_t reconnects = 0;  // opened again after a failure, or after the server closed
   std::uint64_t bytes_received = 0;

@@ -282,7 +282,11 @@ def accuracy(settings: Settings) -> list[Json]:
                 <= statistics.median(tolerance_us(run.truth[q]) for run in runs)
                 for q in QUANTILES
             },
-            "runs": [{"truth_us": run.truth, "measured_us": run.measured} for run in runs],
+            "away_us": statistics.median(run.away_us for run in runs),
+            "runs": [
+                {"truth_us": run.truth, "measured_us": run.measured, "away_us": run.away_us}
+                for run in runs
+            ],
             "closed_loop_us": None,
         }
         if design.stall_s > 0:

@@ -1,7 +1,9 @@
 """spawnpool-load in open loop finds out the delays of a server that was told which to have.
 
-The machine may be away for a moment in one run or another: each quantile is judged by the median of
-its errors over a fixed number of runs, whatever they are."""
+The machine may be busy with something else: for how long server and generator were kept from running
+is measured. A run in which that was long says nothing of the generator, and is excluded for that cause;
+what was short is no error of the generator. Each quantile is judged by the median of its errors over a
+fixed number of runs, whatever they are."""
 import statistics
 
 import numpy as np
@@ -20,6 +22,8 @@ from spawnpool.load_truth import (
 from spawnpool.local_server import cpus_apart
 
 RUNS = 5
+ATTEMPTS = 15
+MOST_AWAY_US = 5000.0  # that server and generator were kept from running
 MS = 1_000_000
 
 
@@ -77,19 +81,29 @@ def test_an_open_loop_measures_the_truth(design: Design) -> None:
     cpus = cpus_apart()
     if cpus is None:
         pytest.skip("one CPU: the generator needs a core of its own to measure the truth")
-    errors: dict[str, list[float]] = {name: [] for name in QUANTILES}
-    tolerances: dict[str, list[float]] = {name: [] for name in QUANTILES}
-    for run in range(RUNS):
+    outcomes = []
+    excluded: list[float] = []
+    for run in range(ATTEMPTS):
         outcome = measure(design, cpus, seed=run)
         counts = outcome.report["load"]["counts"]
         assert counts["intended"] == counts["sent"] == counts["answered"] == outcome.requests
         assert outcome.counters["answers"] == outcome.requests and outcome.counters["lost"] == 0
-        for name in QUANTILES:
-            errors[name].append(outcome.errors[name])
-            tolerances[name].append(tolerance_us(outcome.truth[name]))
-    print(design.name, {name: [round(error) for error in errors[name]] for name in errors})
-    for name in QUANTILES:
-        assert abs(statistics.median(errors[name])) <= statistics.median(tolerances[name]), (
-            name,
-            errors[name],
+        if outcome.away_us > MOST_AWAY_US:
+            excluded.append(outcome.away_us)
+        else:
+            outcomes.append(outcome)
+        if len(outcomes) == RUNS or (not outcomes and len(excluded) == RUNS):
+            break
+    if len(outcomes) < RUNS:
+        pytest.skip(
+            "other processes had the CPUs: the generator needs a core of its own to measure the truth "
+            f"(kept from running for {statistics.median(excluded) / 1000:.0f} ms in a run)"
         )
+    away = [outcome.away_us for outcome in outcomes]
+    print(design.name, "away:", [round(time) for time in away])
+    for name in QUANTILES:
+        errors = [outcome.errors[name] for outcome in outcomes]
+        print(name, [round(error) for error in errors])
+        excess = [max(abs(error) - time, 0) for error, time in zip(errors, away)]
+        tolerance = statistics.median(tolerance_us(outcome.truth[name]) for outcome in outcomes)
+        assert statistics.median(excess) <= tolerance, (name, errors, away)
