@@ -50,6 +50,18 @@ def ends_when_told_to() -> collections.abc.Iterator[None]:
 
 
 def run_block(block: str, tree: pathlib.Path) -> None:
+    """Runs a block, which has to succeed. Another process on this machine can make a trial invalid; that
+    is no fault of the document, so a block with no other complaint is run again, twice at the most.
+    """
+    for _ in range(3):
+        status, output = run_once(block, tree)
+        invalid_only = "spawnpool: invalid:" in output and "spawnpool: failed:" not in output
+        if status != 1 or not invalid_only:
+            break
+    assert status == 0, f"{block}\nexit {status}\n{output}"
+
+
+def run_once(block: str, tree: pathlib.Path) -> tuple[int, str]:
     """Runs a block to its end in a process group of its own; none of the group outlives the call."""
     process = subprocess.Popen(
         ["bash", "-euo", "pipefail", "-c", block],
@@ -66,7 +78,7 @@ def run_block(block: str, tree: pathlib.Path) -> None:
         os.killpg(process.pid, signal.SIGTERM)
         process.communicate(timeout=30)
         raise
-    assert process.returncode == 0, f"{block}\nexit {process.returncode}\n{output}"
+    return process.returncode, output
 
 
 def test_the_two_commands_are_documented() -> None:
@@ -81,8 +93,10 @@ def test_every_command_works(fresh_tree: pathlib.Path) -> None:
             left = [line for line in block.splitlines() if line.strip() not in elsewhere]
             if left:
                 run_block("\n".join(left), fresh_tree)
-    (result,) = (fresh_tree / "results").glob("quick-*Z.json")
-    assert (fresh_tree / "plots" / result.stem / "report.html").stat().st_size > 0
+    results = list((fresh_tree / "results").glob("quick-*Z.json"))
+    assert results
+    for result in results:
+        assert (fresh_tree / "plots" / result.stem / "report.html").stat().st_size > 0
 
 
 def test_the_documented_packages_are_those_that_setup_installs() -> None:
