@@ -136,15 +136,12 @@ std::vector<int> parse_cpus(const std::string& text) {
   sched_getaffinity(0, sizeof(allowed), &allowed);
   for (;;) {
     int first = 0;
-    auto [rest, error] = std::from_chars(at, end, first);
+    auto parsed = std::from_chars(at, end, first);
     int last = first;
-    if (error == std::errc{} && rest != end && *rest == '-') {
-      std::tie(rest, error) = [&] {
-        const auto result = std::from_chars(rest + 1, end, last);
-        return std::pair(result.ptr, result.ec);
-      }();
+    if (parsed.ec == std::errc{} && parsed.ptr != end && *parsed.ptr == '-') {
+      parsed = std::from_chars(parsed.ptr + 1, end, last);
     }
-    if (error != std::errc{} || first < 0 || last < first || last >= CPU_SETSIZE) {
+    if (parsed.ec != std::errc{} || first < 0 || last < first || last >= CPU_SETSIZE) {
       refuse();
     }
     for (int cpu = first; cpu <= last; ++cpu) {
@@ -153,13 +150,13 @@ std::vector<int> parse_cpus(const std::string& text) {
       }
       cpus.push_back(cpu);
     }
-    if (rest == end) {
+    if (parsed.ptr == end) {
       return cpus;
     }
-    if (*rest != ',') {
+    if (*parsed.ptr != ',') {
       refuse();
     }
-    at = rest + 1;
+    at = parsed.ptr + 1;
   }
 }
 
