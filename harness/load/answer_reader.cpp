@@ -9,6 +9,14 @@ namespace spawnpool::load {
 
 namespace http = boost::beast::http;
 
+namespace {
+
+// "0\r\n\r\n" is still to come of a chunked answer that is not whole. Beast relies on so much when
+// it goes on with a last chunk.
+constexpr std::size_t least_chunked_rest = 5;
+
+}  // namespace
+
 AnswerReader::Parser::Parser() {
   eager(true);
   header_limit(max_header_bytes);
@@ -49,6 +57,10 @@ AnswerReader::Progress AnswerReader::read(std::string_view bytes) {
   }
   std::size_t used = 0;
   for (;;) {
+    if (parser_->is_header_done() && parser_->chunked() &&
+        input.size() - used < least_chunked_rest) {
+      break;
+    }
     boost::beast::error_code error;
     used += parser_->put(boost::asio::buffer(input.data() + used, input.size() - used), error);
     if (error && error != http::error::need_more) {

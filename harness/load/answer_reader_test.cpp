@@ -45,6 +45,8 @@ const std::vector<Whole>& whole_answers() {
       {"trailers",
        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: y\r\nZ: w\r\n\r\n",
        200, 1, true},
+      {"empty, chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200, 0,
+       true},
       {"204", "HTTP/1.1 204 No Content\r\nX: y\r\n\r\n", 204, 0, true},
       {"304", "HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n", 304, 0, true},
       {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", 200, 0, true, true},
