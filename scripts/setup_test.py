@@ -136,7 +136,7 @@ def test_a_failing_apt_gives_one_line(tmp_path: pathlib.Path) -> None:
         TMPDIR=str(tmp_path),
     )
     assert result.returncode == 1
-    assert "setup.sh: installs wrk: generates the load\n" in result.stdout
+    assert "setup.sh: installs wrk: generates the load with --driver wrk\n" in result.stdout
     line = one_line(result.stderr)
     assert "apt-get failed: Failed to fetch" in line and "nowhere" in line and "try again" in line
 
