@@ -1,5 +1,7 @@
 """The steps of bench.sh and test.sh, which must not outlive the script that is told to end."""
 
+import collections.abc
+import contextlib
 import os
 import pathlib
 import signal
@@ -11,13 +13,25 @@ STEP = pathlib.Path(__file__).parent / "step.sh"
 PATIENCE_S = 30
 
 
-def script(text: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
+def heed_interrupts() -> None:
+    """A shell cannot trap a signal that it found ignored, as a background job of a shell finds SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def script(text: str) -> "collections.abc.Iterator[subprocess.Popen[str]]":
+    """Runs a script that sources step.sh; ended in any case."""
+    with subprocess.Popen(
         ["bash", "-euo", "pipefail", "-c", f". '{STEP}'\n{text}"],
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
+        preexec_fn=heed_interrupts,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_step_leaves_its_exit_status() -> None:
@@ -38,7 +52,7 @@ def test_a_signal_ends_the_step_with_all_it_started(
     number: signal.Signals, to_group: bool, status: int
 ) -> None:
     # The pipe is at its end once nobody who could write to it is left.
-    with script("step sh -c 'echo begun; sleep 1000; true'; echo after") as process:
+    with script("step sh -c 'echo begun; sleep 60; true'; echo after") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
         (os.killpg if to_group else os.kill)(process.pid, number)
