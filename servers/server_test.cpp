@@ -162,7 +162,9 @@ TEST_P(EitherServerTest, CountsConnectionsByState) {
   ASSERT_TRUE(eventually([&] { return server_->connections().open == 0; }));
   EXPECT_EQ(server_->counters().closed, 6);
   EXPECT_EQ(server_->counters().requests, 5);
-  EXPECT_EQ(server_->counters().open_peak, 6);
+  // Noted by the accept loop after it has handed the connection over, which may be already over
+  // then.
+  EXPECT_TRUE(eventually([&] { return server_->counters().open_peak == 6; }));
 }
 
 TEST_P(EitherServerTest, EndsIdleConnectionsInTheDrain) {
