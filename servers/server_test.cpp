@@ -237,6 +237,20 @@ TEST_P(EitherServerTest, LosesNoAnswerToAClientThatSentMoreThanIsAnswered) {
   EXPECT_EQ(drained.get().cut, 0);
 }
 
+// In one segment, so that the client is woken up once.
+TEST_P(EitherServerTest, SendsTheEndOfAConnectionWithItsLastAnswer) {
+  start(options());
+  for (const char* path : {"/", "/bytes/5000"}) {  // copied behind its head, and gathered
+    for (int i = 0; i < 50; ++i) {
+      Client& client = connect();
+      EXPECT_EQ(client.get(path, close_field).status, 200);
+      char byte = 0;
+      EXPECT_EQ(recv(client.fd(), &byte, 1, MSG_DONTWAIT), 0) << "the end is not there yet";
+      client.close();
+    }
+  }
+}
+
 TEST_P(EitherServerTest, CutsWhatIsNotDoneInTime) {
   ServerOptions given = options();
   given.drain_timeout = 20ms;

@@ -13,8 +13,8 @@ struct Doubt {
   std::string message;  // one line
 };
 
-// What makes the measurement invalid; empty when it is valid. In closed loop a generator at the end
-// of its CPU is none: it depends on the server whether that was the limit.
+// What makes the measurement invalid; empty when it is valid. In closed loop a generator that
+// was always busy is none: it depends on the server whether that was the limit.
 std::vector<Doubt> judge(const LoadSpec& spec, const LoadOutcome& outcome, bool interrupted);
 
 // The share of the window in which the threads had something to do, 0 to 1: of their time when they

@@ -88,7 +88,7 @@ void add_options(CLI::App& app, LoadOptions& options, Given& given) {
 
   app.add_option("--cpus", given.cpus, "a thread on each, such as 1 or 2,4-6")->type_name("LIST");
   app.add_option("--pacing", given.pacing,
-                 "busy-poll wants the CPUs for itself; auto does so in open loop with --cpus")
+                 "busy-poll wants the CPUs for itself; auto does so with --cpus")
       ->check(CLI::IsMember({"auto", "busy-poll", "sleep"}))
       ->capture_default_str();
   app.add_option("--source-addresses", given.sources,
@@ -243,8 +243,7 @@ void put_together(LoadOptions& options, Given& given) {
     options.saturation = parse_condition(given.saturation);
   }
   set_open_loop(spec, given);
-  spec.pacing = given.pacing == "busy-poll" ||
-                        (given.pacing == "auto" && spec.open_loop && !spec.cpus.empty())
+  spec.pacing = given.pacing == "busy-poll" || (given.pacing == "auto" && !spec.cpus.empty())
                     ? Pacing::busy_poll
                     : Pacing::sleep;
   spec.sources = given.sources.empty() ? default_source_addresses(spec)

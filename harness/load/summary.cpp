@@ -64,10 +64,10 @@ void print_summary(std::ostream& out, const LoadSpec& spec, const LoadOutcome& o
         << std::setprecision(0) << change.before << " to " << change.after << " at "
         << std::setprecision(1) << static_cast<double>(change.at) / 10 << " s\n";
   }
-  const double cpu = cpu_utilization(outcome);
-  if (!spec.open_loop && cpu >= nearly_all) {
-    out << "  the generator used " << std::setprecision(0) << 100 * cpu
-        << " % of its CPU: this may be its limit, not the server's\n";
+  const double busy = busy_share(spec, outcome);
+  if (!spec.open_loop && busy >= nearly_all) {
+    out << "  the generator was busy for " << std::setprecision(0) << 100 * busy
+        << " % of the time: this may be its limit, not the server's\n";
   }
   for (const Doubt& doubt : doubts) {
     out << "  invalid: " << doubt.code << ": " << doubt.message << '\n';

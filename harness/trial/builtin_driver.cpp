@@ -82,10 +82,10 @@ std::vector<std::string> pacing_arguments(const ScenarioSpec& scenario, bool sha
     arguments.push_back("--burst=" + std::to_string(scenario.burst->size));
     arguments.push_back("--burst-every=" + cli::format_duration(scenario.burst->every));
   }
-  if (scenario.open_loop()) {
-    // On a shared core, polling would take the time of the server that it waits for.
-    arguments.emplace_back(shared_core ? "--pacing=sleep" : "--pacing=busy-poll");
-  } else if (scenario.think_time > nanoseconds::zero()) {
+  // Polling spares the server the waking of a generator that sleeps, which it pays for itself. On a
+  // shared core, polling would take the time of the server that it waits for.
+  arguments.emplace_back(shared_core ? "--pacing=sleep" : "--pacing=busy-poll");
+  if (scenario.think_time > nanoseconds::zero()) {
     arguments.push_back("--think-time=" + cli::format_duration(scenario.think_time));
   }
   return arguments;

@@ -129,10 +129,9 @@ BuiltinReport read(const ordered_json& json) {
   const RequestCounts counts = or_zero(load.counts);
   const std::uint64_t refused = or_zero(load.errors.connect);
   report.quality.error_share = error_share(counts, or_zero(load.errors.status));
-  report.quality.generator_utilization = or_zero(load.generator.cpu_utilization);
+  report.quality.generator_busy = or_zero(load.generator.busy_share);
   if (load.offered_rps.value() != nullptr) {
-    report.quality.rate = {or_zero(load.generator.busy_share), or_zero(load.generator.send_lag_us),
-                           counts.intended, counts.sent};
+    report.quality.rate = {or_zero(load.generator.send_lag_us), counts.intended, counts.sent};
   }
   for (const ordered_json& reason : json.at("validity").at("reasons")) {
     if (reason.at("code") == "background-missed") {

@@ -96,13 +96,13 @@ TEST(ReadBuiltinReport, TellsHowGoodTheLoadWas) {
   EXPECT_DOUBLE_EQ(open.error_share, (12 + 6) / (1478.0 + 12));
   EXPECT_EQ(open.lost_connections, 0U);
   ASSERT_TRUE(open.rate);
-  EXPECT_EQ(open.rate->busy_share, 0.4);
+  EXPECT_EQ(open.generator_busy, 0.4);
   EXPECT_EQ(open.rate->send_lag_us, 12.5);
   EXPECT_EQ(open.rate->intended, 1500U);
   EXPECT_EQ(open.rate->sent, 1495U);
 
   const LoadQuality closed = read(closed_loop()).quality;
-  EXPECT_EQ(closed.generator_utilization, 0.99);
+  EXPECT_EQ(closed.generator_busy, 0.4);
   EXPECT_FALSE(closed.rate);
 }
 

@@ -7,7 +7,7 @@ namespace spawnpool::trial {
 namespace {
 
 // A generator this busy had no time left to ask for more ...
-constexpr double generator_busy = 0.97;
+constexpr double most_busy = 0.97;
 // ... of a server that was idle for more than a tenth.
 constexpr double server_idle = 0.90;
 // The lag is a part of every latency in the open loop.
@@ -36,21 +36,21 @@ void judge_errors(const LoadQuality& quality, double limit, std::vector<Reason>&
 
 void judge_closed_loop(const LoadQuality& quality, const Circumstances& circumstances,
                        std::vector<Reason>& reasons) {
-  if (!circumstances.shared_core && quality.generator_utilization >= generator_busy &&
+  if (!circumstances.shared_core && quality.generator_busy >= most_busy &&
       circumstances.server_utilization < server_idle) {
-    reasons.push_back({"generator-bound", "the generator used " +
-                                              percent(quality.generator_utilization, 0) +
-                                              " of its CPU, the server only " +
+    reasons.push_back({"generator-bound", "the generator was busy for " +
+                                              percent(quality.generator_busy, 0) +
+                                              " of its time, the server only for " +
                                               percent(circumstances.server_utilization, 0) +
                                               ": the generator was the limit"});
   }
 }
 
-void judge_open_loop(const RateQuality& rate, const Circumstances& circumstances,
+void judge_open_loop(const LoadQuality& quality, const RateQuality& rate, const Circumstances& circumstances,
                      std::vector<Reason>& reasons) {
-  if (!circumstances.shared_core && rate.busy_share >= generator_busy) {
+  if (!circumstances.shared_core && quality.generator_busy >= most_busy) {
     reasons.push_back({"generator-bound", "the generator was busy for " +
-                                              percent(rate.busy_share, 0) +
+                                              percent(quality.generator_busy, 0) +
                                               " of its time: it was the limit"});
   } else if (rate.send_lag_us > send_lag_limit_us) {
     std::ostringstream text;
@@ -77,7 +77,7 @@ std::vector<Reason> doubts(const LoadQuality& quality, const Circumstances& circ
     reasons.push_back({"background-missed", quality.background_missed});
   }
   if (quality.rate) {
-    judge_open_loop(*quality.rate, circumstances, reasons);
+    judge_open_loop(quality, *quality.rate, circumstances, reasons);
   } else {
     judge_closed_loop(quality, circumstances, reasons);
   }

@@ -12,9 +12,8 @@ namespace spawnpool::trial {
 
 // How well a generator kept to an offered rate.
 struct RateQuality {
-  double busy_share = 0;  // of its time, 0 to 1
-  double send_lag_us =
-      0;  // p99; of requests that waited for no connection, so not the target's doing
+  // p99; of requests that waited for no connection, so not the target's doing
+  double send_lag_us = 0;
   std::uint64_t intended = 0, sent = 0;
 };
 
@@ -22,7 +21,7 @@ struct RateQuality {
 struct LoadQuality {
   double error_share = 0;              // errors per attempted request, 0 to 1
   std::uint64_t lost_connections = 0;  // by a driver that never tries again
-  double generator_utilization = 0;    // CPU time per time and core, 0 to 1
+  double generator_busy = 0;           // share of its time, not asleep nor polling idly, 0 to 1
   std::optional<RateQuality> rate;     // open loop only
   std::string background_missed;       // why the background was not whole; empty when it was
 };

@@ -15,15 +15,14 @@ Codes codes(const LoadQuality& quality, const Circumstances& circumstances) {
   return codes;
 }
 
-LoadQuality closed_loop(double utilization) {
+LoadQuality closed_loop(double busy) {
   LoadQuality quality;
-  quality.generator_utilization = utilization;
+  quality.generator_busy = busy;
   return quality;
 }
 
 LoadQuality open_loop(const RateQuality& rate) {
   LoadQuality quality;
-  quality.generator_utilization = 1;  // busy polling
   quality.rate = rate;
   return quality;
 }
@@ -32,7 +31,7 @@ TEST(Doubts, NameAGeneratorThatWasTheLimit) {
   EXPECT_EQ(codes(closed_loop(0.97), {.server_utilization = 0.89}), Codes{"generator-bound"});
   EXPECT_EQ(
       doubts(closed_loop(0.98), {.server_utilization = 0.5}).at(0).message,
-      "the generator used 98 % of its CPU, the server only 50 %: the generator was the limit");
+      "the generator was busy for 98 % of its time, the server only for 50 %: the generator was the limit");
   EXPECT_TRUE(doubts(closed_loop(0.96), {.server_utilization = 0.5}).empty());
   EXPECT_TRUE(doubts(closed_loop(0.99), {.server_utilization = 0.90}).empty());
   EXPECT_TRUE(doubts(closed_loop(0.99), {.server_utilization = 0.5, .shared_core = true}).empty());
@@ -59,7 +58,11 @@ TEST(Doubts, NameALostConnectionHoweverRare) {
 }
 
 TEST(Doubts, JudgeAnOpenLoopByWhatItsGeneratorHadLeft) {
-  const auto busy = [](double share) { return open_loop({.busy_share = share}); };
+  const auto busy = [](double share) {
+    LoadQuality quality = open_loop({});
+    quality.generator_busy = share;
+    return quality;
+  };
   EXPECT_TRUE(doubts(busy(0.96), {}).empty());
   EXPECT_EQ(codes(busy(0.97), {}), Codes{"generator-bound"});
   EXPECT_TRUE(doubts(busy(0.97), {.shared_core = true}).empty());

@@ -198,7 +198,7 @@ DriverRun drive_with_wrk(const DriverContext& context) {
   result.load = load_result(run.report, run.cpu_utilization);
   result.quality.error_share = error_share(run.report);
   result.quality.lost_connections = run.report.connect_errors;
-  result.quality.generator_utilization = run.cpu_utilization;
+  result.quality.generator_busy = run.cpu_utilization;
   return result;
 }
 

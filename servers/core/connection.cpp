@@ -1,6 +1,7 @@
 #include "servers/core/connection.hpp"
 
 #include <poll.h>
+#include <sched.h>
 #include <sys/uio.h>
 
 #include <algorithm>
@@ -54,6 +55,13 @@ void Connection::serve() noexcept {
   close();
 }
 
+// How bytes are sent. The last answer waits in the kernel for close(), so that it and the end of
+// the connection leave in one segment and wake the peer once. Not before a lingering close, which
+// another thread may get to later.
+int Connection::send_flags() const {
+  return closing_ && !linger_ ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
+}
+
 // Reads the next request into context_. False when there is none: the connection is to be closed.
 bool Connection::next_request() {
   if (buffered() == 0) {
@@ -84,15 +92,22 @@ bool Connection::wait_for_request() {
     // finds this connection idle and wakes it, or this one sees `draining` (Dekker's protocol).
     state_.store(ConnectionState::idle, std::memory_order_seq_cst);
     if (server_.draining.load(std::memory_order_seq_cst)) {
-      received = receive(std::chrono::nanoseconds::zero());  // a request that is here is answered
+      received = receive_now();  // a request that is here is answered
       if (received == Received::bytes) {
         state_.store(ConnectionState::active, std::memory_order_release);
         return true;
       }
       return false;
     }
+    if (yield_.should_yield()) {
+      sched_yield();
+      received = receive_now();
+      yield_.learn(received != Received::timeout);
+    }
   }
-  received = receive(first ? limits_.header_timeout : limits_.idle_timeout);
+  if (received == Received::timeout) {
+    received = receive(first ? limits_.header_timeout : limits_.idle_timeout);
+  }
   if (received == Received::bytes) {
     state_.store(ConnectionState::active, std::memory_order_release);
     return true;
@@ -296,7 +311,7 @@ bool Connection::send_all(std::string_view first, std::string_view second) {
   if (!second.empty()) {
     return send_parts(first, second, Clock::now() + limits_.write_timeout);
   }
-  const ssize_t sent = send(socket_.fd(), first.data(), first.size(), MSG_NOSIGNAL);
+  const ssize_t sent = send(socket_.fd(), first.data(), first.size(), send_flags());
   if (sent == static_cast<ssize_t>(first.size())) {
     return true;
   }
@@ -316,7 +331,7 @@ bool Connection::send_parts(std::string_view first, std::string_view second,
     msghdr message{};
     message.msg_iov = parts;
     message.msg_iovlen = 2;
-    const ssize_t sent = sendmsg(socket_.fd(), &message, MSG_NOSIGNAL);
+    const ssize_t sent = sendmsg(socket_.fd(), &message, send_flags());
     if (sent < 0 && errno != EINTR) {
       return lost(errno == EAGAIN);
     }
@@ -345,21 +360,29 @@ bool Connection::lost(bool timeout) {
   return false;
 }
 
+// Receives what is there, behind what is buffered: Received::timeout when nothing is.
+Connection::Received Connection::receive_now() {
+  return outcome_of(recv(socket_.fd(), input_.data() + end_, input_.size() - end_, MSG_DONTWAIT));
+}
+
+// What became of a recv behind what is buffered.
+Connection::Received Connection::outcome_of(ssize_t n) {
+  if (n > 0) {
+    end_ += static_cast<std::size_t>(n);
+    return Received::bytes;
+  }
+  if (n == 0) {
+    return Received::end;
+  }
+  return errno == EAGAIN || errno == EINTR ? Received::timeout : Received::broken;
+}
+
 // Receives behind what is buffered, waiting at most `timeout` for it.
 Connection::Received Connection::receive(std::chrono::nanoseconds timeout) {
-  char* const at = input_.data() + end_;
-  const std::size_t room = input_.size() - end_;
-  const auto got = [&](ssize_t n) {
-    if (n > 0) {
-      end_ += static_cast<std::size_t>(n);
-      return Received::bytes;
-    }
-    return n == 0 ? Received::end : Received::broken;
-  };
   for (unsigned spin = 0; spin < limits_.receive_spin; ++spin) {
-    const ssize_t n = recv(socket_.fd(), at, room, MSG_DONTWAIT);
-    if (n >= 0 || (errno != EAGAIN && errno != EINTR)) {
-      return got(n);
+    const Received found = receive_now();
+    if (found != Received::timeout) {
+      return found;
     }
   }
   // The time-out that the socket inherited is the shorter of the two that can apply here, so that
@@ -368,10 +391,11 @@ Connection::Received Connection::receive(std::chrono::nanoseconds timeout) {
   if (timeout >= inherited) {
     ssize_t n = 0;
     do {  // a time-out makes recv come back when the process was stopped and continued
-      n = recv(socket_.fd(), at, room, 0);
+      n = recv(socket_.fd(), input_.data() + end_, input_.size() - end_, 0);
     } while (n < 0 && errno == EINTR);
-    if (n >= 0 || errno != EAGAIN) {
-      return got(n);
+    const Received found = outcome_of(n);
+    if (found != Received::timeout) {
+      return found;
     }
     timeout -= inherited;
   }
@@ -380,16 +404,9 @@ Connection::Received Connection::receive(std::chrono::nanoseconds timeout) {
 
 Connection::Received Connection::receive_until(Clock::time_point deadline) {
   for (;;) {
-    const ssize_t n = recv(socket_.fd(), input_.data() + end_, input_.size() - end_, MSG_DONTWAIT);
-    if (n > 0) {
-      end_ += static_cast<std::size_t>(n);
-      return Received::bytes;
-    }
-    if (n == 0) {
-      return Received::end;
-    }
-    if (errno != EAGAIN && errno != EINTR) {
-      return Received::broken;
+    const Received found = receive_now();
+    if (found != Received::timeout) {
+      return found;
     }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
     if (left.count() <= 0) {
@@ -410,6 +427,11 @@ void Connection::close() {
   if (linger_) {
     server_.lingering_close.close(std::move(socket_));
   } else {
+    if (closing_) {
+      // Pushes what send_flags() held back. close() alone would, but if the peer has sent more than
+      // was read, it drops the answer with the connection.
+      shutdown(socket_.fd(), SHUT_WR);
+    }
     socket_.close();
   }
 }

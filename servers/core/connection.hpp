@@ -1,6 +1,8 @@
 // The life of one connection, the same for every serving model.
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -11,6 +13,7 @@
 #include "servers/core/limits.hpp"
 #include "servers/core/lingering_close.hpp"
 #include "servers/core/socket.hpp"
+#include "servers/core/yield_policy.hpp"
 #include "servers/http/request_parser.hpp"
 #include "servers/router.hpp"
 
@@ -62,12 +65,15 @@ class Connection {
   bool read_header(RequestParser& parser);
   bool read_body(RequestParser& parser);
   void answer();
+  int send_flags() const;
   bool flush();
   bool send_all(std::string_view first, std::string_view second);
   bool send_parts(std::string_view first, std::string_view second, Clock::time_point deadline);
   bool lost(bool timeout);
   void refuse_message(unsigned status, std::string_view reason);
   void refuse(unsigned status, std::string_view reason);
+  Received receive_now();
+  Received outcome_of(ssize_t n);
   Received receive(std::chrono::nanoseconds timeout);
   Received receive_until(Clock::time_point deadline);
   bool incomplete(Received received, Counters::Count& timeout_counter);
@@ -90,6 +96,8 @@ class Connection {
   std::uint64_t requests_ = 0;
   bool closing_ = false;  // no further request: the last answer says so
   bool linger_ = false;   // the peer may have sent what was not read
+
+  YieldPolicy yield_;
 
   std::atomic<ConnectionState> state_{ConnectionState::fresh};
   Connection* previous_ = nullptr;  // of ConnectionRegistry

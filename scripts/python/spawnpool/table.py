@@ -142,13 +142,20 @@ def _trials(result: Json, entry: Json) -> list[Json]:
     return [t for t in result["trials"] if (t["scenario"], t["point"], t["status"]) == place]
 
 
+def _generator_busy(trial: Json) -> float | None:
+    """The share of its time; wrk, which sleeps when it has nothing to do, tells its CPU time only."""
+    generator = trial["load"]["generator"]
+    busy = generator["busy_share"]
+    return generator["cpu_utilization"] if busy is None else busy
+
+
 def _idle_cores(result: Json) -> Iterator[str]:
     """Where nobody was busy, throughput says nothing of the server's peak. An open loop asks for no
     peak."""
     for entry in result["summary"]:
         for target in entry["targets"]:
             used = [
-                (trial["server"]["cpu_utilization"], trial["load"]["generator"]["cpu_utilization"])
+                (trial["server"]["cpu_utilization"], _generator_busy(trial))
                 for trial in _trials(result, entry)
                 if trial["target"] == target["target"] and trial["load"]["offered_rps"] is None
             ]

@@ -71,13 +71,13 @@ def test_throughput_with_idle_cores_is_no_peak() -> None:
     for trial in result["trials"]:
         if trial["scenario"] == "churn" and trial["target"] == "worker-pool":
             trial["server"]["cpu_utilization"] = 0.13
-            trial["load"]["generator"]["cpu_utilization"] = 0.11
+            trial["load"]["generator"]["busy_share"] = 0.11
     (line,) = (line for line in notes(result) if "no peak" in line)
     assert line.startswith(
         "churn, connections 16: the core of worker-pool was busy 13% of the time"
     )
     for trial in result["trials"]:
-        trial["load"]["generator"]["cpu_utilization"] = 0.95  # the generator was the limit
+        trial["load"]["generator"]["busy_share"] = 0.95  # the generator was the limit
     assert "no peak" not in " ".join(notes(result))
 
 
@@ -85,7 +85,7 @@ def test_a_sweep_tells_its_saturation_and_asks_for_no_peak() -> None:
     result = example_result(suite_name="rate-sweep")
     for trial in result["trials"]:
         trial["server"]["cpu_utilization"] = 0.1
-        trial["load"]["generator"]["cpu_utilization"] = 0.1
+        trial["load"]["generator"]["busy_share"] = 0.1
     said = notes(result)
     assert not any("no peak" in line for line in said)
     (line,) = (line for line in said if "saturation in closed loop" in line)

@@ -89,7 +89,7 @@ def example_trial(planned: PlannedTrial, load: Json, rate: float, draw: random.R
                 "send_lag_us": 12.0 if offered else None,
                 "send_lag_p50_us": 1.0 if offered else None,
                 "send_lag_max_us": 80.0 if offered else None,
-                "pacing": "busy-poll" if offered else "sleep",
+                "pacing": "busy-poll",
             },
             "steady_state": {"steady": True, "evidence": [], "reason": None},
             "time_series": {"interval_s": 0.1, "answered": [requests // 10] * 10},
