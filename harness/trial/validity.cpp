@@ -46,8 +46,8 @@ void judge_closed_loop(const LoadQuality& quality, const Circumstances& circumst
   }
 }
 
-void judge_open_loop(const LoadQuality& quality, const RateQuality& rate, const Circumstances& circumstances,
-                     std::vector<Reason>& reasons) {
+void judge_open_loop(const LoadQuality& quality, const RateQuality& rate,
+                     const Circumstances& circumstances, std::vector<Reason>& reasons) {
   if (!circumstances.shared_core && quality.generator_busy >= most_busy) {
     reasons.push_back({"generator-bound", "the generator was busy for " +
                                               percent(quality.generator_busy, 0) +

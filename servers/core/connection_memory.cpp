@@ -8,26 +8,31 @@ ConnectionMemory::ConnectionMemory(const Limits& limits, MemoryPolicy policy, co
     : policy_(policy),
       stop_(stop),
       input_size_(limits.max_header_bytes + std::max(limits.max_header_bytes, 2 * min_body_room)),
-      input_(std::make_unique_for_overwrite<char[]>(input_size_)),
       output_(std::make_unique_for_overwrite<char[]>(output_size + scratch_size)) {
   if (policy == MemoryPolicy::reused) {
     kept_blocks_.emplace(std::pmr::pool_options{
         .max_blocks_per_chunk = 1,
         .largest_required_pool_block = RequestContext::max_kept_bytes,
     });
+    make_context();
   }
+  input_ = std::make_unique_for_overwrite<char[]>(input_size_);
 }
 
 RequestContext& ConnectionMemory::begin_request() {
-  if (policy_ == MemoryPolicy::fresh || context_ == nullptr) {
+  if (policy_ == MemoryPolicy::fresh) {
     context_.reset();  // before the next one is made: its memory can be used for it
-    context_ = std::make_unique<RequestContext>(
-        stop_, std::span(output_.get() + output_size, scratch_size),
-        kept_blocks_ ? &*kept_blocks_ : std::pmr::new_delete_resource());
+    make_context();
   } else {
     context_->reset();
   }
   return *context_;
+}
+
+void ConnectionMemory::make_context() {
+  context_ = std::make_unique<RequestContext>(
+      stop_, std::span(output_.get() + output_size, scratch_size),
+      kept_blocks_ ? &*kept_blocks_ : std::pmr::new_delete_resource());
 }
 
 }  // namespace spawnpool

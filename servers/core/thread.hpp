@@ -20,4 +20,10 @@ class ServingThreadAttributes {
   pthread_attr_t attributes_;
 };
 
+// Ends the calling thread's restartable sequences, which glibc registers for each thread and
+// nothing here uses: the kernel would read and write the thread's memory for them after every
+// switch to it, 1.8 % of a request at 64 connections (1.006 to 1.030, n = 20). Nothing happens
+// where the kernel or the C library has none.
+void leave_restartable_sequences();
+
 }  // namespace spawnpool

@@ -49,6 +49,7 @@ Dispatch ThreadPerConnection::dispatch(Socket& socket) {
 void* ThreadPerConnection::run(void* argument) {
   const std::unique_ptr<Start> start(static_cast<Start*>(argument));
   ThreadPerConnection& model = *start->model;
+  leave_restartable_sequences();
   model.serve(std::move(start->socket));
   const pthread_t previous = model.last_ended_.exchange(pthread_self(), std::memory_order_acq_rel);
   if (previous != 0) {

@@ -148,6 +148,7 @@ bool WorkerPool::start_worker(Socket& socket) {
 void* WorkerPool::run(void* argument) {
   Worker& worker = *static_cast<Worker*>(argument);
   WorkerPool& pool = worker.pool;
+  leave_restartable_sequences();
   if (worker.starts_ready) {  // not: has no socket yet, as one may be on its way already
     worker.parker.park();
   }

@@ -7,8 +7,8 @@ namespace spawnpool {
 
 // On a busy core the next request is there when the thread that yielded runs again, which saves
 // putting it to sleep and waking it up. On an idle one nobody else runs, and the yield and the look
-// after it are in vain. So a yield in vain is followed by 1, 3, 7, ... at most 63 waits without one.
-// One object for each connection; not thread-safe.
+// after it are in vain. So a yield in vain is followed by 1, 3, 7, ... at most 63 waits without
+// one. One object for each connection; not thread-safe.
 class YieldPolicy {
  public:
   // Asked once before each wait.
@@ -22,7 +22,9 @@ class YieldPolicy {
 
   // After a yield: whether the request was there then.
   void learn(bool paid) {
-    in_vain_ = static_cast<std::uint8_t>(paid ? 0 : in_vain_ < longest ? 2 * in_vain_ + 1 : longest);
+    in_vain_ = static_cast<std::uint8_t>(paid                 ? 0
+                                         : in_vain_ < longest ? 2 * in_vain_ + 1
+                                                              : longest);
     to_skip_ = in_vain_;
   }
 
