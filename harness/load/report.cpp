@@ -133,10 +133,10 @@ class Report {
                             : null(std::string("load.generator.") + name,
                                    spec_.open_loop ? "no arrival found a connection free" : closed);
     }
-    const auto delay = outcome_.total.run_delay;
-    generator["run_delay_us"] =
-        delay ? ordered_json(std::chrono::duration<double, std::micro>(*delay).count())
-              : null("load.generator.run_delay_us", "the kernel does not tell");
+    const std::chrono::duration<double, std::micro> away = outcome_.total.away;
+    generator["away_us"] = spec_.pacing == Pacing::busy_poll
+                               ? ordered_json(away.count())
+                               : null("load.generator.away_us", "only known when it polls");
     generator["threads"] = outcome_.workers.size();
     generator["pacing"] = spec_.pacing == Pacing::busy_poll ? "busy-poll" : "sleep";
     generator["cpus"] = spec_.cpus;

@@ -61,9 +61,7 @@ void add(WorkerResult& total, const WorkerResult& part) {
   total.recorder.merge(part.recorder);
   total.cpu += part.cpu;
   total.busy += part.busy;
-  total.run_delay = total.run_delay && part.run_delay
-                        ? std::optional(*total.run_delay + *part.run_delay)
-                        : std::nullopt;
+  total.away += part.away;
   total.connections_opened += part.connections_opened;
   total.reconnects += part.reconnects;
   total.bytes_received += part.bytes_received;

@@ -10,7 +10,6 @@
 #include <system_error>
 
 #include "harness/load/monotonic.hpp"
-#include "harness/load/run_delay.hpp"
 
 namespace spawnpool::load {
 namespace {
@@ -24,6 +23,9 @@ constexpr std::uint32_t sweep_ticks = 10;
 // Below what servers listen with by default, so that the kernel drops no handshake.
 constexpr std::size_t most_connecting = 100;
 constexpr std::size_t events_at_once = 256;
+// A turn that finds nothing to do takes about a microsecond, and an interrupt of a virtual machine
+// up to some tens.
+constexpr std::int64_t longest_idle_turn_ns = nanoseconds(100us).count();
 constexpr std::size_t buffer_size = 64 * 1024;
 
 nanoseconds thread_cpu_time() {
@@ -124,7 +126,6 @@ void Worker::run(Clock::time_point start) {
   result_.recorder.set_window(begin_, end_);
   next_arrival_ = arrivals_ ? start_ + arrivals_->next().count() : never;
   next_tick_ = 0;
-  const auto delayed_before = run_delay();
   while (now_ns() < start_) {
   }
   running_ = true;
@@ -135,15 +136,18 @@ void Worker::run(Clock::time_point start) {
   std::int64_t last = now_ns();
   for (;;) {
     const std::int64_t now = now_ns();
-    if (!std::exchange(worked_, false) && last >= begin_ && now <= end_) {
-      idle_ns_ += now - last;
+    if (!std::exchange(worked_, false)) {
+      if (last >= begin_ && now <= end_) {
+        idle_ns_ += now - last;
+      }
+      if (now - last > longest_idle_turn_ns) {
+        away_ns_ += now - last;
+      }
     }
     last = now;
     if (over(now)) {
       give_up(now);
-      const auto delayed = run_delay();
-      result_.run_delay =
-          delayed && delayed_before ? std::optional(*delayed - *delayed_before) : std::nullopt;
+      result_.away = nanoseconds(away_ns_);
       return;
     }
     if (now >= next_tick_) {

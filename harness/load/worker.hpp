@@ -35,8 +35,9 @@ struct WorkerResult {
   Recorder recorder;
   nanoseconds cpu{};   // of this thread in the window
   nanoseconds busy{};  // of the window, not spent in polls that found nothing; when busy polling
-  // From the first request to the end of the drain; nothing when the kernel does not tell.
-  std::optional<nanoseconds> run_delay = nanoseconds::zero();
+  // Of the turns that found nothing to do, those longer than 100 us (longest_idle_turn_ns), from the
+  // first request to the end of the drain: something else had the CPU. When busy polling.
+  nanoseconds away{};
   std::uint64_t connections_opened = 0;
   std::uint64_t reconnects = 0;  // opened again after a failure, or after the server closed
   std::uint64_t bytes_received = 0;
@@ -149,7 +150,8 @@ class Worker {
   std::vector<const std::string*> asked_;  // the requests that the next flush() sends
   std::uint32_t swept_ = 0;                // up to where time-outs were looked for
   bool worked_ = false;                    // since the loop's last turn
-  std::int64_t idle_ns_ = 0;               // in turns that found nothing to do, in the window
+  std::int64_t away_ns_ = 0;
+  std::int64_t idle_ns_ = 0;  // in turns that found nothing to do, in the window
   std::optional<nanoseconds> cpu_at_begin_, cpu_at_end_;
 
   LiveCounts live_;

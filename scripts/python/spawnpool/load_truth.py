@@ -1,15 +1,15 @@
 """Latencies known beforehand, and how far a generator's report lies from them.
 
 The delay server answers each request a drawn time after its arrival and stalls at programmed times;
-its log tells when requests arrived and which delays were drawn. From the intended send times follows
-what an open loop must have measured, request by request: nothing is estimated, there is no sampling
-error. Arrivals at equal distances are known but for their first instant, which is that of the least
+its log tells when requests arrived, which delays were drawn and when the answers went out. From the
+intended send times follows what an open loop must have measured, request by request: nothing is
+estimated, there is no sampling error. Where the server answered later than its programme, because
+something else had its CPU, that belongs to the truth, too. Arrivals at equal distances are known but for their first instant, which is that of the least
 delayed of all; of Poisson arrivals the server's own times are taken, which are the intended ones only
 if the generator sends on time, as the equal distances show.
 """
 import json
 import math
-import os
 import signal
 import tempfile
 import time
@@ -51,7 +51,7 @@ class Design:
 
 # Delays of tens of milliseconds: 1 % of them is more than what a virtual machine is away at times.
 DESIGNS = (
-    Design("constant", ("--delay", "50ms"), 1000, "poisson", 1, 200),
+    Design("constant", ("--delay", "50ms"), 1000, "uniform", 1, 200),
     Design(
         "two-valued",
         ("--delays", "two-valued", "--delay", "10ms", "--other-delay", "100ms")
@@ -77,6 +77,7 @@ class Log:
 
     arrived: Nanoseconds
     delay: Nanoseconds
+    answered: Nanoseconds
     start_ns: int  # from which its stalls are counted
 
     def __len__(self) -> int:
@@ -93,11 +94,11 @@ def intended_times(design: Design, log: Log) -> Nanoseconds:
     return intended
 
 
-def true_latencies(
+def programmed_latencies(
     design: Design, log: Log, frozen: Optional[tuple[int, int]] = None
 ) -> Nanoseconds:
-    """From the intended send time to the answer, ns, ascending; `frozen` is from when to when the
-    server did not run."""
+    """From the intended send time to when the answer was due by the programme, ns, in order of arrival;
+    `frozen` is from when to when the server did not run."""
     intended = intended_times(design, log)
     due = intended
     if frozen is not None:
@@ -108,7 +109,19 @@ def true_latencies(
         period, stall = 1_000_000_000, round(design.stall_s * 1e9)
         into = (due - log.start_ns) % period
         due = np.where(into < period - stall, due, due + period - into)
-    latencies: Nanoseconds = np.sort(due - intended)
+    latencies: Nanoseconds = due - intended
+    return latencies
+
+
+def true_latencies(
+    design: Design, log: Log, frozen: Optional[tuple[int, int]] = None
+) -> Nanoseconds:
+    """From the intended send time to the answer, ns, ascending: as programmed, or until the server did
+    answer where that was later."""
+    happened = log.answered - intended_times(design, log)
+    latencies: Nanoseconds = np.sort(
+        np.maximum(programmed_latencies(design, log, frozen), happened)
+    )
     return latencies
 
 
@@ -135,8 +148,8 @@ class Outcome:
     report: Json
     requests: int  # as the server counted them
     counters: Json
-    # For how long server or generator were ready to run and did not, because another process had
-    # their CPU or another machine had it: no latency, hence no quantile, is off by more for that.
+    # For how long the generator, which never sleeps, did not run, because another process had its CPU
+    # or another machine had it.
     away_us: float
 
     @property
@@ -166,17 +179,15 @@ def measure(design: Design, cpus: tuple[int, int], seed: int = 0) -> Outcome:
                 *("--connections", str(design.connections), "--seed", str(seed)),
             ]
             frozen = None
-            away = _run_delay_us(server.pid) + _steal_us(cpus)
             if design.frozen_s > 0:
                 report, frozen = _load_and_freeze(design, server, options, cpus[1])
             else:
                 report = run_load(
                     server.url, *options, cpu=cpus[1], within_s=design.duration_s + GRACE_S
                 )
-            away = _run_delay_us(server.pid) + _steal_us(cpus) - away
             told = server.stop()
         table = np.loadtxt(log_file, dtype=np.int64, ndmin=2)
-    log = Log(table[:, 0], table[:, 1], told["start_ns"])
+    log = Log(table[:, 0], table[:, 1], table[:, 3], told["start_ns"])
     reported = report["load"]["latency_us"]
     return Outcome(
         truth=quantiles_us(true_latencies(design, log, frozen)),
@@ -184,20 +195,8 @@ def measure(design: Design, cpus: tuple[int, int], seed: int = 0) -> Outcome:
         report=report,
         requests=len(log),
         counters=told["counters"],
-        away_us=away + (report["load"]["generator"]["run_delay_us"] or 0.0),
+        away_us=report["load"]["generator"]["away_us"],
     )
-
-
-def _run_delay_us(pid: int) -> float:
-    """How long a process with one thread has waited for a CPU while it was ready to run."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1000
-
-
-def _steal_us(cpus: tuple[int, int]) -> float:
-    """Time that the host took from these CPUs, to one tick of the clock."""
-    lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
-    ticks = sum(int(line[8]) for line in lines if line[0] in {f"cpu{cpu}" for cpu in cpus})
-    return ticks * 1e6 / os.sysconf("SC_CLK_TCK")
 
 
 def _load_and_freeze(
