@@ -35,8 +35,8 @@ struct WorkerResult {
   Recorder recorder;
   nanoseconds cpu{};   // of this thread in the window
   nanoseconds busy{};  // of the window, not spent in polls that found nothing; when busy polling
-  // Of the turns that found nothing to do, those longer than 100 us (longest_idle_turn_ns), from the
-  // first request to the end of the drain: something else had the CPU. When busy polling.
+  // Of the turns that found nothing to do, those longer than 100 us (longest_idle_turn_ns), from
+  // the first request to the end of the drain: something else had the CPU. When busy polling.
   nanoseconds away{};
   std::uint64_t connections_opened = 0;
   std::uint64_t reconnects = 0;  // opened again after a failure, or after the server closed

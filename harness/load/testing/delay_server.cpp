@@ -213,7 +213,8 @@ class DelayServer {
       const bool first = connection.unsent.empty();
       connection.unsent += answer_;
       if (!first || flush(next.connection, connection)) {
-        requests_[next.request].answered = now_ns();  // it may have been kept from running meanwhile
+        requests_[next.request].answered =
+            now_ns();  // it may have been kept from running meanwhile
       } else {
         ++lost_;
       }
