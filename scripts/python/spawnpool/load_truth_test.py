@@ -147,4 +147,4 @@ def test_an_open_loop_measures_the_truth(design: Design) -> None:
         errors = [outcome.errors[name] for outcome in outcomes]
         print(name, [round(error) for error in errors])
         tolerance = statistics.median(tolerance_us(outcome.truth[name]) for outcome in outcomes)
-        assert statistics.median(map(abs, errors)) <= tolerance, (name, errors)
+        assert statistics.median([abs(error) for error in errors]) <= tolerance, (name, errors)

@@ -145,8 +145,9 @@ def _trials(result: Json, entry: Json) -> list[Json]:
 def _generator_busy(trial: Json) -> float | None:
     """The share of its time; wrk, which sleeps when it has nothing to do, tells its CPU time only."""
     generator = trial["load"]["generator"]
-    busy = generator["busy_share"]
-    return generator["cpu_utilization"] if busy is None else busy
+    busy: Optional[float] = generator["busy_share"]
+    used: Optional[float] = generator["cpu_utilization"]
+    return used if busy is None else busy
 
 
 def _idle_cores(result: Json) -> Iterator[str]:
