@@ -145,8 +145,8 @@ def _trials(result: Json, entry: Json) -> list[Json]:
 def _generator_busy(trial: Json) -> float | None:
     """The share of its time; wrk, which sleeps when it has nothing to do, tells its CPU time only."""
     generator = trial["load"]["generator"]
-    busy: Optional[float] = generator["busy_share"]
-    used: Optional[float] = generator["cpu_utilization"]
+    busy: float | None = generator["busy_share"]
+    used: float | None = generator["cpu_utilization"]
     return used if busy is None else busy
 
 
