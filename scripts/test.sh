@@ -67,7 +67,7 @@ stage_asan-ubsan() {  # C++ tests, watched for wrong memory accesses, leaks and 
   ctest --preset asan-ubsan --no-tests=error
 }
 
-stage_tsan() {  # C++ tests, watched for data races
+stage_tsan() {  # C++ tests of what runs in threads, watched for data races
   # ThreadSanitizer cannot map its shadow where kernels randomise addresses by more than 28 bits.
   local fixed=(setarch --addr-no-randomize)
   "${fixed[@]}" true 2>/dev/null || fixed=()
