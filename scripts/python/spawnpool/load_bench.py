@@ -20,7 +20,7 @@ from spawnpool.documents import Json
 from spawnpool.errors import UsageError
 from spawnpool.generators import load_command, run_load, run_wrk
 from spawnpool.load_bench_tables import print_bench
-from spawnpool.load_truth import DESIGNS, QUANTILES, closed_loops, measure, tolerance_us
+from spawnpool.load_truth import DESIGNS, QUANTILES, closed_loops, measure_undisturbed, tolerance_us
 from spawnpool.local_server import LocalServer, cpus_apart, free_port
 from spawnpool.results import claim, write_result
 from spawnpool.statistics import paired_ratio
@@ -29,7 +29,6 @@ SCHEMA_VERSION = 1
 SECTIONS = ("throughput", "open-loop", "memory", "accuracy")
 RATES = (10_000, 30_000, 60_000)  # requests/s, open loop
 FEW, MANY = 1_000, 10_000  # connections between which memory per connection is taken
-LONGER = 5  # times as long as in the tests, for more requests beyond p99.9
 
 
 @dataclass(frozen=True)
@@ -259,38 +258,42 @@ def _peak_resident(server: LocalServer, connections: int, settings: Settings) ->
     return peak
 
 
+def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
+    return {name: statistics.median([run[name] for run in runs]) for name in QUANTILES}
+
+
 def accuracy(settings: Settings) -> list[Json]:
     """Open loop against known latencies; beside it what closed loops say of a server that stalls."""
     found = []
     for design in DESIGNS:
-        longer = design.longer(LONGER if design.frozen_s == 0 else 1)
         _say(f"accuracy, {design.name}, {settings.accuracy_runs} runs")
-        runs = [
-            measure(longer, settings.cpus, settings.seed + run)
-            for run in range(settings.accuracy_runs)
-        ]
+        runs, excluded = measure_undisturbed(
+            design, settings.cpus, settings.accuracy_runs, settings.seed
+        )
         entry: Json = {
-            "design": asdict(longer),
-            "requests": runs[0].requests,
-            "truth_us": {q: statistics.median(run.truth[q] for run in runs) for q in QUANTILES},
-            "measured_us": {
-                q: statistics.median(run.measured[q] for run in runs) for q in QUANTILES
-            },
-            "error_us": {q: statistics.median(run.errors[q] for run in runs) for q in QUANTILES},
-            "within": {
-                q: abs(statistics.median(run.errors[q] for run in runs))
-                <= statistics.median(tolerance_us(run.truth[q]) for run in runs)
-                for q in QUANTILES
-            },
-            "away_us": statistics.median(run.away_us for run in runs),
+            "design": asdict(design),
             "runs": [
                 {"truth_us": run.truth, "measured_us": run.measured, "away_us": run.away_us}
                 for run in runs
             ],
+            "excluded_away_us": excluded,
+            "truth_us": None,
+            "measured_us": None,
+            "within": None,
             "closed_loop_us": None,
         }
+        if len(runs) == settings.accuracy_runs:
+            entry.update(
+                truth_us=_medians([run.truth for run in runs]),
+                measured_us=_medians([run.measured for run in runs]),
+                within={
+                    name: statistics.median([abs(run.errors[name]) for run in runs])
+                    <= statistics.median([tolerance_us(run.truth[name]) for run in runs])
+                    for name in QUANTILES
+                },
+            )
         if design.stall_s > 0:
-            entry["closed_loop_us"] = closed_loops(longer, settings.cpus)
+            entry["closed_loop_us"] = closed_loops(design, settings.cpus)
         found.append(entry)
     return found
 

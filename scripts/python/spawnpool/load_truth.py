@@ -14,7 +14,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
 from typing import Optional
@@ -29,6 +29,7 @@ from spawnpool.generators import GRACE_S, INVALID_MEASUREMENT, load_command, run
 from spawnpool.local_server import LocalServer
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "max": 1.0}
+MOST_AWAY = 0.005  # of a run's time, that the generator was kept from running
 Nanoseconds = NDArray[np.int64]
 
 
@@ -44,9 +45,6 @@ class Design:
     connections: int
     stall_s: float = 0  # of each second
     frozen_s: float = 0  # stopped by SIGSTOP for so long, a third into the window
-
-    def longer(self, factor: float) -> "Design":
-        return replace(self, duration_s=self.duration_s * factor)
 
 
 # Delays of tens of milliseconds: 1 % of them is more than what a virtual machine is away at times.
@@ -197,6 +195,25 @@ def measure(design: Design, cpus: tuple[int, int], seed: int = 0) -> Outcome:
         counters=told["counters"],
         away_us=report["load"]["generator"]["away_us"],
     )
+
+
+def measure_undisturbed(
+    design: Design, cpus: tuple[int, int], runs: int, seed: int = 0
+) -> tuple[list[Outcome], list[float]]:
+    """So many runs in which the generator had its core for itself, and for how long it was kept from
+    running, µs, in each that is excluded because it had not. Fewer runs when that happens all the time.
+    """
+    found: list[Outcome] = []
+    excluded: list[float] = []
+    for attempt in range(6 * runs):
+        outcome = measure(design, cpus, seed + attempt)
+        if outcome.away_us > MOST_AWAY * design.duration_s * 1e6:
+            excluded.append(outcome.away_us)
+        else:
+            found.append(outcome)
+        if len(found) == runs or (not found and len(excluded) == 2 * runs):
+            break
+    return found, excluded
 
 
 def _load_and_freeze(

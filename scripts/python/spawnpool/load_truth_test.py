@@ -21,7 +21,7 @@ from spawnpool.load_truth import (
     QUANTILES,
     Design,
     Log,
-    measure,
+    measure_undisturbed,
     quantiles_us,
     tolerance_us,
     true_latencies,
@@ -29,8 +29,6 @@ from spawnpool.load_truth import (
 from spawnpool.local_server import LocalServer, cpus_apart
 
 RUNS = 5
-ATTEMPTS = 30
-MOST_AWAY = 0.005  # of the time, that the generator was kept from running
 MS = 1_000_000
 
 
@@ -123,20 +121,12 @@ def test_an_open_loop_measures_the_truth(design: Design) -> None:
     cpus = cpus_apart()
     if cpus is None:
         pytest.skip("one CPU: the generator needs a core of its own to measure the truth")
-    outcomes = []
-    excluded: list[float] = []
-    for run in range(ATTEMPTS):
-        outcome = measure(design, cpus, seed=run)
+    outcomes, excluded = measure_undisturbed(design, cpus, RUNS)
+    for outcome in outcomes:
         counts = outcome.report["load"]["counts"]
         assert outcome.report["load"]["generator"]["pacing"] == "busy-poll"
         assert counts["intended"] == counts["sent"] == counts["answered"] == outcome.requests
         assert outcome.counters["answers"] == outcome.requests and outcome.counters["lost"] == 0
-        if outcome.away_us > MOST_AWAY * design.duration_s * 1e6:
-            excluded.append(outcome.away_us)
-        else:
-            outcomes.append(outcome)
-        if len(outcomes) == RUNS or (not outcomes and len(excluded) == 2 * RUNS):
-            break
     if len(outcomes) < RUNS:
         pytest.skip(
             "other processes had the CPU: the generator needs a core of its own to measure the truth "
