@@ -52,16 +52,20 @@ bool all_digits(std::string_view text) {
   return std::all_of(text.begin(), text.end(), is_digit);
 }
 
-bool is_registered_name(std::string_view text) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (!is_host_char(text[i])) {
-      if (text[i] != '%' || i + 2 >= text.size() || !is_hex_digit(text[i + 1]) ||
-          !is_hex_digit(text[i + 2])) {
-        return false;
-      }
+// The length of the registered name (RFC 3986, 3.2.2) that `text` begins with.
+std::size_t registered_name_length(std::string_view text) {
+  std::size_t length = 0;
+  while (length < text.size()) {
+    if (is_host_char(text[length])) {
+      ++length;
+    } else if (text[length] == '%' && length + 2 < text.size() && is_hex_digit(text[length + 1]) &&
+               is_hex_digit(text[length + 2])) {
+      length += 3;
+    } else {
+      break;
     }
   }
-  return !text.empty();
+  return length;
 }
 
 bool is_ipv6_address(std::string_view text) {
@@ -98,8 +102,8 @@ bool is_valid_host(std::string_view text) {
     return close != std::string_view::npos && is_ipv6_address(text.substr(1, close - 1)) &&
            is_port_part(text.substr(close + 1));
   }
-  const std::size_t colon = std::min(text.find(':'), text.size());
-  return is_registered_name(text.substr(0, colon)) && is_port_part(text.substr(colon));
+  const std::size_t name = registered_name_length(text);
+  return name > 0 && is_port_part(text.substr(name));
 }
 
 RequestParser::RequestParser(Request& request, std::vector<char>& body,

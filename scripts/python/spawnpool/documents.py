@@ -48,4 +48,6 @@ def _where(error: ValidationError) -> str:
 
 def _what(error: ValidationError) -> str:
     text = re.sub(r"\s+", " ", str(error.message))
+    if error.validator == "pattern" and "description" in error.schema:
+        text = f"{error.instance!r} does not match, wanted: {error.schema['description']}"
     return text if len(text) <= 200 else text[:120] + " ... " + text[-75:]

@@ -71,7 +71,7 @@ def _edit(suite: Json, path: str, value: Any) -> None:
         ("blocks", 0, "blocks: 0 is less than the minimum of 1"),
         ("blocks", "3", "blocks: '3' is not of type 'integer'"),
         ("durations", "1s", "top level: Additional properties are not allowed ('durations'"),
-        ("warmup", "0.3s", "warmup: '0.3s' does not match"),
+        ("warmup", "0.3s", "warmup: '0.3s' does not match, wanted: a whole number with its unit"),
         ("timeout", "0.5s", "timeout: '0.5s' does not match"),
         ("timeout", "2m", "timeout: 2m is not within 1ms and 1m"),
         ("driver", "ab", "driver: 'ab' is not one of ['builtin', 'wrk']"),
