@@ -48,6 +48,7 @@ def _where(error: ValidationError) -> str:
 
 def _what(error: ValidationError) -> str:
     text = re.sub(r"\s+", " ", str(error.message))
-    if error.validator == "pattern" and "description" in error.schema:
-        text = f"{error.instance!r} does not match, wanted: {error.schema['description']}"
+    wanted = error.schema.get("description") if isinstance(error.schema, dict) else None
+    if str(error.validator) == "pattern" and wanted is not None:
+        text = f"{error.instance!r} does not match, wanted: {wanted}"
     return text if len(text) <= 200 else text[:120] + " ... " + text[-75:]
