@@ -134,13 +134,6 @@ int main(int argc, char** argv) {
   if (const auto status = load::parse_options(argc, argv, options)) {
     return *status;
   }
-  try {
-    return run(options);
-  } catch (const cli::UsageError& error) {
-    cli::print_error("spawnpool-load", error.what());
-    return cli::exit_usage;
-  } catch (const std::exception& error) {
-    cli::print_error("spawnpool-load", error.what());
-    return exit_invalid;
-  }
+  return cli::run_main(
+      "spawnpool-load", [&] { return run(options); }, exit_invalid);
 }

@@ -91,4 +91,16 @@ void print_error(std::string_view program, std::string_view message) {
   std::cerr << program << ": " << message << '\n';
 }
 
+int run_main(std::string_view program, const std::function<int()>& body, int failure) {
+  try {
+    return body();
+  } catch (const UsageError& error) {
+    print_error(program, error.what());
+    return exit_usage;
+  } catch (const std::exception& error) {
+    print_error(program, error.what());
+    return failure;
+  }
+}
+
 }  // namespace spawnpool::cli

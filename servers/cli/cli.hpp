@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -43,5 +44,10 @@ std::string_view version();
 
 // Writes "program: message" as one line on stderr.
 void print_error(std::string_view program, std::string_view message);
+
+// What a main() returns: the status of `body`; exit_usage after a UsageError and `failure` after
+// any other std::exception, which are told in a line on stderr.
+int run_main(std::string_view program, const std::function<int()>& body,
+             int failure = exit_failure);
 
 }  // namespace spawnpool::cli

@@ -8,7 +8,6 @@
 #include <CLI/CLI.hpp>
 #include <array>
 #include <cerrno>
-#include <exception>
 #include <memory>
 #include <string>
 #include <system_error>
@@ -175,20 +174,15 @@ int run(Options& options) {
 }  // namespace spawnpool::load::bench
 
 int main(int argc, char** argv) {
-  using spawnpool::load::bench::name;
-  try {
-    spawnpool::load::bench::Options options;
+  using namespace spawnpool::load::bench;
+  return spawnpool::cli::run_main(name, [&] {
+    Options options;
     CLI::App app("Answers every request with the same bytes: the ceiling of a load generator",
                  std::string(name));
     app.add_option("--port", options.port, "Port on 127.0.0.1; 0 takes a free one");
     app.add_flag("--busy-poll", options.busy_poll,
                  "Never sleep: on a core of its own, clients need not wake it");
-    if (const auto status = spawnpool::cli::parse(app, argc, argv)) {
-      return *status;
-    }
-    return spawnpool::load::bench::run(options);
-  } catch (const std::exception& error) {
-    spawnpool::cli::print_error(name, error.what());
-    return spawnpool::cli::exit_failure;
-  }
+    const auto status = spawnpool::cli::parse(app, argc, argv);
+    return status ? *status : run(options);
+  });
 }

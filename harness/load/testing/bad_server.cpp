@@ -9,7 +9,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <map>
 #include <string>
@@ -232,15 +231,10 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
 }  // namespace spawnpool::load::testing
 
 int main(int argc, char** argv) {
-  using spawnpool::load::testing::name;
-  try {
-    spawnpool::load::testing::Options options;
-    if (const auto status = spawnpool::load::testing::parse(argc, argv, options)) {
-      return *status;
-    }
-    return spawnpool::load::testing::run(options);
-  } catch (const std::exception& error) {
-    spawnpool::cli::print_error(name, error.what());
-    return spawnpool::cli::exit_failure;
-  }
+  using namespace spawnpool::load::testing;
+  return spawnpool::cli::run_main(name, [&] {
+    Options options;
+    const auto status = parse(argc, argv, options);
+    return status ? *status : run(options);
+  });
 }

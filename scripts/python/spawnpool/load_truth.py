@@ -205,7 +205,7 @@ def measure_undisturbed(
     """
     found: list[Outcome] = []
     excluded: list[float] = []
-    for attempt in range(6 * runs):
+    for attempt in range(4 * runs):
         outcome = measure(design, cpus, seed + attempt)
         if outcome.away_us > MOST_AWAY * design.duration_s * 1e6:
             excluded.append(outcome.away_us)
