@@ -101,7 +101,6 @@ bool Connection::wait_for_request() {
     }
     if (yield_.should_yield()) {
       sched_yield();
-      memory_.prefetch();  // the others may have had the cache
       received = receive_now();
       yield_.learn(received != Received::timeout);
     }

@@ -19,21 +19,6 @@ ConnectionMemory::ConnectionMemory(const Limits& limits, MemoryPolicy policy, co
   input_ = std::make_unique_for_overwrite<char[]>(input_size_);
 }
 
-void ConnectionMemory::prefetch() const {
-  constexpr std::size_t line = 64;
-  constexpr std::size_t usual_head = 3 * line;  // of an answer
-  const auto fetch = [](const void* begin, std::size_t size) {
-    for (std::size_t at = 0; at < size; at += line) {
-      __builtin_prefetch(static_cast<const char*>(begin) + at, 1);
-    }
-  };
-  fetch(input_.get(), line);
-  fetch(output_.get(), usual_head);
-  if (context_ != nullptr) {
-    fetch(context_.get(), sizeof(RequestContext));
-  }
-}
-
 RequestContext& ConnectionMemory::begin_request() {
   if (policy_ == MemoryPolicy::fresh) {
     context_.reset();  // before the next one is made: its memory can be used for it

@@ -28,9 +28,6 @@ class ConnectionMemory {
   std::span<char> input() { return {input_.get(), input_size_}; }
   std::span<char> output() { return {output_.get(), output_size}; }
 
-  // Has what the next request will touch brought into the cache while something else goes on.
-  void prefetch() const;
-
   // The context of the next request, empty. The one before is gone. What its memory needs beyond
   // the scratch comes from the heap, or, when reused, from blocks that are kept, up to a size.
   RequestContext& begin_request();
