@@ -128,7 +128,7 @@ nanoseconds scaled(nanoseconds value, nanoseconds part, nanoseconds whole) {
                                                        static_cast<double>(whole.count())));
 }
 
-// Everything but the context switches. Returns the CPU time of the process alone when it lives.
+// Everything but the scheduling. Returns the CPU time of the process alone when it lives.
 std::optional<nanoseconds> add_process(UsageSnapshot& sum, pid_t pid) {
   const Stat stat = read_stat(pid);
   const nanoseconds cpu = process_cpu_time(pid);
@@ -158,8 +158,14 @@ void add_threads(std::map<pid_t, TaskUsage>& tasks, pid_t pid) {
       const std::string directory = "task/" + std::to_string(task) + "/";
       const std::string status = read_proc(pid, directory + "status");
       const std::string schedstat = read_proc(pid, directory + "schedstat");
-      tasks[task] = {.context_switches = value_of(status, "voluntary_ctxt_switches").value_or(0) +
-                                         value_of(status, "nonvoluntary_ctxt_switches").value_or(0),
+      // proc(5): time on a core, time on a run queue, turns, in ns.
+      const std::size_t wait = schedstat.find(' ') + 1;  // 0 where there is none
+      tasks[task] = {.scheduling = {.voluntary_switches =
+                                        value_of(status, "voluntary_ctxt_switches").value_or(0),
+                                    .involuntary_switches =
+                                        value_of(status, "nonvoluntary_ctxt_switches").value_or(0),
+                                    .run_queue_wait = nanoseconds(
+                                        to_number(std::string_view(schedstat).substr(wait)))},
                      .run_time = nanoseconds(to_number(schedstat))};
     } catch (const ProcessGone&) {
       continue;  // the thread ended meanwhile, and counts as one that did
@@ -177,17 +183,17 @@ bool is_ending(pid_t pid, pid_t thread) {
   }
 }
 
-// The switches of a process, asked for anew until no thread was ending meanwhile: such a one might
-// be counted twice.
-std::uint64_t settled_switches(Taskstats& taskstats, pid_t pid) {
+// The scheduling of a process, asked for anew until no thread was ending meanwhile: such a one
+// might be counted twice.
+Scheduling settled_scheduling(Taskstats& taskstats, pid_t pid) {
   constexpr auto patience = std::chrono::seconds(1);
   const auto deadline = std::chrono::steady_clock::now() + patience;
   for (;;) {
     const std::vector<pid_t> threads = numbers_in("/proc/" + std::to_string(pid) + "/task");
-    const std::uint64_t switches = taskstats.context_switches(pid);
+    const Scheduling scheduling = taskstats.scheduling(pid);
     if (std::none_of(threads.begin(), threads.end(),
                      [pid](pid_t thread) { return is_ending(pid, thread); })) {
-      return switches;
+      return scheduling;
     }
     if (std::chrono::steady_clock::now() >= deadline) {
       throw TaskstatsError("threads ended all the time");
@@ -230,29 +236,30 @@ UsageDelta usage_between(const UsageSnapshot& before, const UsageSnapshot& after
   delta.major_faults = after.major_faults - before.major_faults;
   const bool threads_only = !after.threads_only_because.empty();
   if (threads_only != !before.threads_only_because.empty()) {
-    delta.context_switches_unmeasured =
+    delta.scheduling_unmeasured =
         (threads_only ? after : before).threads_only_because + ", at one of two readings";
     return delta;
   }
 
-  std::uint64_t switches = 0;
+  Scheduling scheduling;
   nanoseconds run_time{};
   for (const auto& [task, now] : after.tasks) {
     const auto earlier = before.tasks.find(task);
     // A task that ran less than its namesake is a new one under a used id.
     const bool known = earlier != before.tasks.end() && earlier->second.run_time <= now.run_time &&
-                       earlier->second.context_switches <= now.context_switches;
+                       earlier->second.scheduling.switches() <= now.scheduling.switches();
     const TaskUsage then = known ? earlier->second : TaskUsage{};
-    switches += now.context_switches - then.context_switches;
+    scheduling += now.scheduling;
+    scheduling -= then.scheduling;
     run_time += now.run_time - then.run_time;
   }
   const double share = delta.cpu.count() == 0 ? 1.0
                                               : static_cast<double>(run_time.count()) /
                                                     static_cast<double>(delta.cpu.count());
   if (share >= 0.99) {
-    delta.context_switches = switches;
+    delta.scheduling = scheduling;
   } else {
-    delta.context_switches_unmeasured =
+    delta.scheduling_unmeasured =
         (threads_only ? after.threads_only_because + ", and threads" : "processes") +
         " that have ended used " + std::to_string(std::lround(100 * (1 - share))) +
         " % of the CPU time";
@@ -268,25 +275,25 @@ ProcessUsage::ProcessUsage(pid_t root) : root_(root), root_start_time_(read_stat
   }
 }
 
-void ProcessUsage::add_switches(UsageSnapshot& sum, pid_t pid, nanoseconds cpu, Settle settle) {
+void ProcessUsage::add_scheduling(UsageSnapshot& sum, pid_t pid, nanoseconds cpu, Settle settle) {
   if (!taskstats_) {
     add_threads(sum.tasks, pid);
     return;
   }
-  std::uint64_t switches = 0;
+  Scheduling scheduling;
   try {
-    switches = settle == Settle::yes ? settled_switches(*taskstats_, pid)
-                                     : taskstats_->context_switches(pid);
+    scheduling =
+        settle == Settle::yes ? settled_scheduling(*taskstats_, pid) : taskstats_->scheduling(pid);
   } catch (const TaskstatsError& error) {
     if (error.code() == ESRCH) {
       throw ProcessGone(pid);
     }
     throw;
   }
-  if (read_stat(pid).ended()) {  // perhaps before its switches were asked for
+  if (read_stat(pid).ended()) {  // perhaps before it was asked about
     throw ProcessGone(pid);
   }
-  sum.tasks[pid] = {.context_switches = switches, .run_time = cpu};
+  sum.tasks[pid] = {.scheduling = scheduling, .run_time = cpu};
 }
 
 std::vector<pid_t> ProcessUsage::processes() const {
@@ -316,7 +323,7 @@ UsageSnapshot ProcessUsage::sum_of(const std::vector<pid_t>& processes, Settle s
   UsageSnapshot sum;
   for (const pid_t pid : processes) {
     if (const auto cpu = add_process(sum, pid)) {
-      add_switches(sum, pid, *cpu, settle);
+      add_scheduling(sum, pid, *cpu, settle);
     }
   }
   sum.threads_only_because = no_taskstats_because_;

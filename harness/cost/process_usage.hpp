@@ -27,7 +27,7 @@ class ProcessGone : public std::runtime_error {
 
 // The counts of a thread that lives, or of a whole process with those of its threads that do not.
 struct TaskUsage {
-  std::uint64_t context_switches = 0;  // voluntary and involuntary
+  Scheduling scheduling;
   std::chrono::nanoseconds run_time{};
 };
 
@@ -43,7 +43,7 @@ struct UsageSnapshot {
       0;  // resident now, to some 100 KiB per core; shared pages count in each process
   std::uint64_t rss_peak_bytes =
       0;  // sum of the processes' peaks since they started or reset_rss_peak()
-  // What usage_between() takes the context switches from: the live processes or, where the kernel
+  // What usage_between() takes the scheduling from: the live processes or, where the kernel
   // does not tell those of whole processes, the live threads.
   std::map<pid_t, TaskUsage> tasks;
   std::string threads_only_because;  // why tasks are threads; empty when they are processes
@@ -53,15 +53,14 @@ struct UsageSnapshot {
 struct UsageDelta {
   std::chrono::nanoseconds cpu{}, user{}, system{};  // user + system == cpu
   std::uint64_t minor_faults = 0, major_faults = 0;
-  std::optional<std::uint64_t> context_switches;
-  std::string context_switches_unmeasured;  // why there are none; empty when there are
+  std::optional<Scheduling> scheduling;
+  std::string scheduling_unmeasured;  // why there is none; empty when there is
 };
 
-// The difference of two snapshots by the same ProcessUsage, the earlier one first. The context
-// switches are those of the processes (or threads, see UsageSnapshot::tasks) alive at the end,
-// provided that these account for at least 99 % of the CPU time; else there are none, with the
-// reason. Throws std::runtime_error when a counter went down: a descendant ended and took its
-// counts with it.
+// The difference of two snapshots by the same ProcessUsage, the earlier one first. The scheduling
+// is that of the processes (or threads, see UsageSnapshot::tasks) alive at the end, provided that
+// these account for at least 99 % of the CPU time; else there is none, with the reason. Throws
+// std::runtime_error when a counter went down: a descendant ended and took its counts with it.
 UsageDelta usage_between(const UsageSnapshot& before, const UsageSnapshot& after);
 
 // CPU time of one process, threads that have ended included, in the kernel's full resolution.
@@ -89,8 +88,8 @@ class ProcessUsage {
   UsageSnapshot read();
 
   // The same in the middle of a load that a walk through /proc would disturb: of `processes`, which
-  // processes() gave before, in some 200 us each. A thread that is just ending may have its context
-  // switches counted twice. When one of them has ended, reads as read() does.
+  // processes() gave before, in some 200 us each. A thread that is just ending may have its
+  // scheduling counted twice. When one of them has ended, reads as read() does.
   UsageSnapshot read_quickly(const std::vector<pid_t>& processes);
 
   // Starts rss_peak_bytes of `processes`, which processes() gave, anew from what is resident now.
@@ -105,7 +104,7 @@ class ProcessUsage {
   enum class Settle { no, yes };  // whether to wait until no thread is ending
 
   UsageSnapshot sum_of(const std::vector<pid_t>& processes, Settle settle);
-  void add_switches(UsageSnapshot& sum, pid_t pid, std::chrono::nanoseconds cpu, Settle settle);
+  void add_scheduling(UsageSnapshot& sum, pid_t pid, std::chrono::nanoseconds cpu, Settle settle);
 
   pid_t root_;
   std::uint64_t root_start_time_;  // tells the root from a later process of the same id

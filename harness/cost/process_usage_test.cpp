@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <sys/syscall.h>
 
 #include <array>
+#include <filesystem>
 #include <limits>
 
 #include "harness/cost/test_child.hpp"
@@ -35,6 +37,11 @@ class Watched {
   TestChild child_;
   ProcessUsage usage_;
 };
+
+// 0 where they were not told.
+std::uint64_t switches(const UsageDelta& delta) {
+  return delta.scheduling.value_or(Scheduling{}).switches();
+}
 
 TEST(ProcessUsage, CountsTheCpuTimeOfThreadsThatEnded) {
   Watched watched;
@@ -119,28 +126,48 @@ std::string no_taskstats_because() {
 TEST(ProcessUsage, CountsContextSwitches) {
   Watched watched;
   const UsageDelta live = watched.run("pass-live 20000");
-  EXPECT_GE(live.context_switches.value_or(0), 40'000) << live.context_switches_unmeasured;
-  EXPECT_LT(live.context_switches.value_or(0), 60'000);
+  EXPECT_GE(switches(live), 40'000) << live.scheduling_unmeasured;
+  EXPECT_LT(switches(live), 60'000);
 
   const std::string missing = no_taskstats_because();
   const UsageDelta ended = watched.run("pass 20000");
   if (missing.empty()) {
-    EXPECT_GE(ended.context_switches.value_or(0), 40'000) << ended.context_switches_unmeasured;
-    EXPECT_LT(ended.context_switches.value_or(0), 60'000);
-    EXPECT_EQ(ended.context_switches_unmeasured, "");
+    EXPECT_GE(switches(ended), 40'000) << ended.scheduling_unmeasured;
+    EXPECT_LT(switches(ended), 60'000);
+    EXPECT_EQ(ended.scheduling_unmeasured, "");
   } else {
-    EXPECT_EQ(ended.context_switches, std::nullopt);
-    EXPECT_TRUE(ended.context_switches_unmeasured.starts_with(missing))
-        << ended.context_switches_unmeasured;
+    EXPECT_EQ(ended.scheduling, std::nullopt);
+    EXPECT_TRUE(ended.scheduling_unmeasured.starts_with(missing)) << ended.scheduling_unmeasured;
+  }
+}
+
+// On one core, each of four threads waits while the three others use it.
+TEST(ProcessUsage, CountsTheWaitForACore) {
+  Watched watched;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  for (const auto& entry : std::filesystem::directory_iterator(
+           "/proc/" + std::to_string(watched.child().pid()) + "/task")) {
+    ASSERT_EQ(sched_setaffinity(std::stoi(entry.path().filename()), sizeof one, &one), 0);
+  }
+  const UsageDelta delta = watched.run("burn 4 50");
+  if (no_taskstats_because().empty()) {
+    ASSERT_TRUE(delta.scheduling) << delta.scheduling_unmeasured;
+    EXPECT_GE(delta.scheduling->run_queue_wait, 100ms);
+    EXPECT_LT(delta.scheduling->run_queue_wait, 60s);
+    EXPECT_GT(delta.scheduling->involuntary_switches, 0);
+  } else {
+    EXPECT_EQ(delta.scheduling, std::nullopt) << "of threads that have ended";
   }
 }
 
 TEST(ProcessUsage, DoesNotGuessTheSwitchesOfProcessesThatEnded) {
   Watched watched;
   const UsageDelta delta = watched.run("fork-burn 100");
-  EXPECT_EQ(delta.context_switches, std::nullopt);
-  EXPECT_NE(delta.context_switches_unmeasured.find(" that have ended used "), std::string::npos)
-      << delta.context_switches_unmeasured;
+  EXPECT_EQ(delta.scheduling, std::nullopt);
+  EXPECT_NE(delta.scheduling_unmeasured.find(" that have ended used "), std::string::npos)
+      << delta.scheduling_unmeasured;
 }
 
 // Takes the capabilities from the calling thread, as an ordinary user has none.
@@ -175,15 +202,14 @@ TEST(ProcessUsage, TakesContextSwitchesFromLiveThreadsWithoutCapabilities) {
   child.ask("pass-live 20000");
   const UsageSnapshot passed = usage.read();
   const UsageDelta live = usage_between(start, passed);
-  EXPECT_GE(live.context_switches.value_or(0), 40'000) << live.context_switches_unmeasured;
-  EXPECT_LT(live.context_switches.value_or(0), 60'000);
+  EXPECT_GE(switches(live), 40'000) << live.scheduling_unmeasured;
+  EXPECT_LT(switches(live), 60'000);
 
   child.ask("pass 20000");
   const UsageDelta ended = usage_between(passed, usage.read());
-  EXPECT_EQ(ended.context_switches, std::nullopt);
-  EXPECT_NE(ended.context_switches_unmeasured.find("threads that have ended used"),
-            std::string::npos)
-      << ended.context_switches_unmeasured;
+  EXPECT_EQ(ended.scheduling, std::nullopt);
+  EXPECT_NE(ended.scheduling_unmeasured.find("threads that have ended used"), std::string::npos)
+      << ended.scheduling_unmeasured;
 }
 
 TEST(ProcessUsage, SaysThatTheProcessHasEnded) {
@@ -210,28 +236,31 @@ UsageSnapshot snapshot(std::chrono::nanoseconds cpu, std::map<pid_t, TaskUsage> 
 }
 
 TEST(UsageBetween, AsksLiveThreadsForNinetyNinePercentOfTheCpuTime) {
-  const UsageSnapshot before = snapshot(100ms, {{1, {10, 50ms}}, {2, {5, 50ms}}});
-  const UsageSnapshot enough = snapshot(200ms, {{1, {110, 100ms}}, {3, {7, 49ms}}});
-  EXPECT_EQ(usage_between(before, enough).context_switches, 107);
-  const UsageSnapshot too_little = snapshot(200ms, {{1, {110, 100ms}}, {3, {7, 48ms}}});
-  EXPECT_EQ(usage_between(before, too_little).context_switches, std::nullopt);
-  EXPECT_EQ(usage_between(before, too_little).context_switches_unmeasured,
+  const UsageSnapshot before = snapshot(
+      100ms, {{1, {{.voluntary_switches = 10}, 50ms}}, {2, {{.voluntary_switches = 5}, 50ms}}});
+  const UsageSnapshot enough = snapshot(
+      200ms, {{1, {{.voluntary_switches = 110}, 100ms}}, {3, {{.voluntary_switches = 7}, 49ms}}});
+  EXPECT_EQ(switches(usage_between(before, enough)), 107);
+  const UsageSnapshot too_little = snapshot(
+      200ms, {{1, {{.voluntary_switches = 110}, 100ms}}, {3, {{.voluntary_switches = 7}, 48ms}}});
+  EXPECT_EQ(usage_between(before, too_little).scheduling, std::nullopt);
+  EXPECT_EQ(usage_between(before, too_little).scheduling_unmeasured,
             "no taskstats, and threads that have ended used 2 % of the CPU time");
 }
 
 TEST(UsageBetween, RefusesToCompareThreadsWithProcesses) {
-  UsageSnapshot processes = snapshot(100ms, {{1, {10, 100ms}}});
+  UsageSnapshot processes = snapshot(100ms, {{1, {{.voluntary_switches = 10}, 100ms}}});
   processes.threads_only_because = "";
-  const UsageSnapshot threads = snapshot(200ms, {{1, {110, 200ms}}});
-  EXPECT_EQ(usage_between(processes, threads).context_switches, std::nullopt);
-  EXPECT_EQ(usage_between(processes, threads).context_switches_unmeasured,
+  const UsageSnapshot threads = snapshot(200ms, {{1, {{.voluntary_switches = 110}, 200ms}}});
+  EXPECT_EQ(usage_between(processes, threads).scheduling, std::nullopt);
+  EXPECT_EQ(usage_between(processes, threads).scheduling_unmeasured,
             "no taskstats, at one of two readings");
 }
 
 TEST(UsageBetween, TakesAReusedThreadIdForANewThread) {
-  const UsageSnapshot before = snapshot(100ms, {{1, {1000, 90ms}}});
-  const UsageSnapshot after = snapshot(120ms, {{1, {30, 20ms}}});
-  EXPECT_EQ(usage_between(before, after).context_switches, 30);
+  const UsageSnapshot before = snapshot(100ms, {{1, {{.voluntary_switches = 1000}, 90ms}}});
+  const UsageSnapshot after = snapshot(120ms, {{1, {{.voluntary_switches = 30}, 20ms}}});
+  EXPECT_EQ(switches(usage_between(before, after)), 30);
 }
 
 TEST(UsageBetween, RefusesCountersThatWentDown) {

@@ -92,6 +92,20 @@ void run_short_thread(int switches) {
 
 }  // namespace
 
+Scheduling& Scheduling::operator+=(const Scheduling& other) {
+  voluntary_switches += other.voluntary_switches;
+  involuntary_switches += other.involuntary_switches;
+  run_queue_wait += other.run_queue_wait;
+  return *this;
+}
+
+Scheduling& Scheduling::operator-=(const Scheduling& other) {
+  voluntary_switches -= other.voluntary_switches;
+  involuntary_switches -= other.involuntary_switches;
+  run_queue_wait -= other.run_queue_wait;
+  return *this;
+}
+
 Taskstats::Socket::~Socket() {
   close(fd);
 }
@@ -103,7 +117,7 @@ Taskstats::Taskstats() : socket_{socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NET
     fail(errno);
   }
   family_ = find_family();
-  context_switches(getpid());  // whether we may
+  scheduling(getpid());  // whether we may
   static const bool counts_all = counts_ended_threads();
   if (!counts_all) {
     throw TaskstatsError("this kernel leaves out threads that have ended");
@@ -116,23 +130,25 @@ std::uint16_t Taskstats::find_family() {
   return value_at<std::uint16_t>(attribute_in(answer, CTRL_ATTR_FAMILY_ID));
 }
 
-std::uint64_t Taskstats::context_switches(pid_t pid) {
+Scheduling Taskstats::scheduling(pid_t pid) {
   const std::string answer =
       ask(family_, TASKSTATS_CMD_GET, TASKSTATS_CMD_ATTR_TGID, bytes_of(pid));
   const std::string_view stats =
       attribute_in(attribute_in(answer, TASKSTATS_TYPE_AGGR_TGID), TASKSTATS_TYPE_STATS);
   // Single fields, since the struct grows from one kernel to the next.
-  return value_at<std::uint64_t>(stats, offsetof(taskstats, nvcsw)) +
-         value_at<std::uint64_t>(stats, offsetof(taskstats, nivcsw));
+  return {.voluntary_switches = value_at<std::uint64_t>(stats, offsetof(taskstats, nvcsw)),
+          .involuntary_switches = value_at<std::uint64_t>(stats, offsetof(taskstats, nivcsw)),
+          .run_queue_wait = std::chrono::nanoseconds(
+              value_at<std::uint64_t>(stats, offsetof(taskstats, cpu_delay_total)))};
 }
 
 bool Taskstats::counts_ended_threads() {
   constexpr int switches = 100;
-  const std::uint64_t told_before = context_switches(getpid());
+  const std::uint64_t told_before = scheduling(getpid()).switches();
   const std::uint64_t used_before = own_switches();
   run_short_thread(switches);
   const std::uint64_t used = own_switches() - used_before;
-  const std::uint64_t told_after = context_switches(getpid());
+  const std::uint64_t told_after = scheduling(getpid()).switches();
   const std::uint64_t told = told_after - std::min(told_before, told_after);
   // The last steps of a thread's end are not counted, and may be switched from once or twice.
   return told + switches / 2 >= used;

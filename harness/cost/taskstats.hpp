@@ -1,14 +1,27 @@
-// How often a whole process was switched from, as the kernel's taskstats interface tells it.
+// How the scheduler treated a whole process, as the kernel's taskstats interface tells it.
 #pragma once
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 
 namespace spawnpool::cost {
+
+// What the scheduler did to threads since they started.
+struct Scheduling {
+  std::uint64_t voluntary_switches = 0;       // the thread had to wait for something
+  std::uint64_t involuntary_switches = 0;     // others were given its core
+  std::chrono::nanoseconds run_queue_wait{};  // ready to run, and had no core
+
+  [[nodiscard]] std::uint64_t switches() const { return voluntary_switches + involuntary_switches; }
+  Scheduling& operator+=(const Scheduling& other);
+  Scheduling& operator-=(const Scheduling& other);
+  friend bool operator==(const Scheduling&, const Scheduling&) = default;
+};
 
 // Why taskstats did not answer, in one line.
 class TaskstatsError : public std::runtime_error {
@@ -38,11 +51,11 @@ class Taskstats {
   Taskstats(const Taskstats&) = delete;
   Taskstats& operator=(const Taskstats&) = delete;
 
-  // Voluntary and involuntary switches of the process's threads since its start, those that have
-  // ended included. A thread that is just ending may be counted twice: the kernel adds it to the
-  // ended ones a moment before it takes it from the live ones. Throws TaskstatsError, with code()
-  // ESRCH when there is no such process; it waits for an answer for 2 s at most.
-  std::uint64_t context_switches(pid_t pid);
+  // Of the process's threads since its start, those that have ended included. A thread that is just
+  // ending may be counted twice: the kernel adds it to the ended ones a moment before it takes it
+  // from the live ones. Throws TaskstatsError, with code() ESRCH when there is no such process; it
+  // waits for an answer for 2 s at most.
+  Scheduling scheduling(pid_t pid);
 
  private:
   std::string ask(std::uint16_t family, std::uint8_t command, std::uint16_t attribute,

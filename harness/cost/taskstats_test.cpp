@@ -38,7 +38,7 @@ TEST(Taskstats, CountsWhatTheProcessItselfIsTold) {
   }
   constexpr std::uint64_t naps = 500;
   constexpr std::uint64_t slack = 50;  // what ends or starts between two questions
-  const std::uint64_t told_before = taskstats->context_switches(getpid());
+  const std::uint64_t told_before = taskstats->scheduling(getpid()).switches();
   const std::uint64_t used_before = own_switches();
   std::thread([] {
     const timespec moment{.tv_sec = 0, .tv_nsec = 1};
@@ -47,7 +47,7 @@ TEST(Taskstats, CountsWhatTheProcessItselfIsTold) {
     }
   }).join();
   const std::uint64_t used = own_switches() - used_before;
-  const std::uint64_t told = taskstats->context_switches(getpid()) - told_before;
+  const std::uint64_t told = taskstats->scheduling(getpid()).switches() - told_before;
   EXPECT_GE(told + slack, naps);  // a nap may be over before the thread has gone to sleep
   EXPECT_GE(told + slack, used);
 }
@@ -58,7 +58,7 @@ TEST(Taskstats, SaysThatThereIsNoSuchProcess) {
     return;
   }
   try {
-    taskstats->context_switches(0x7fff'ffff);  // above the highest process id
+    taskstats->scheduling(0x7fff'ffff);  // above the highest process id
     FAIL() << "it answered";
   } catch (const TaskstatsError& error) {
     EXPECT_EQ(error.code(), ESRCH);
