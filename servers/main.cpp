@@ -22,6 +22,7 @@ int run(const spawnpool::ServerOptions& options) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGUSR1);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   // Every thread inherits it: one that is woken does not push aside the one that runs. A thread
@@ -34,7 +35,9 @@ int run(const spawnpool::ServerOptions& options) {
   spawnpool::Server server(options, spawnpool::make_routes());
   std::cout << spawnpool::ready_line(options, server.port()) << std::endl;
   int received = 0;
-  sigwait(&signals, &received);
+  while (sigwait(&signals, &received) == 0 && received == SIGUSR1) {
+    std::cout << spawnpool::status_line(server) << std::endl;
+  }
   const spawnpool::DrainReport drain = server.drain();
   std::cout << spawnpool::exit_line(options, server.counters(), drain) << std::endl;
   return spawnpool::cli::exit_ok;

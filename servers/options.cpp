@@ -82,7 +82,9 @@ std::optional<int> parse_options(int argc, const char* const* argv, ServerOption
   CLI::App app(
       "Serves HTTP/1.x with one of two serving models over the same connection code and handlers.\n"
       "Writes a JSON line with its port when ready and one with its counters at the end;\n"
-      "SIGTERM or SIGINT drains and ends it.",
+      "SIGTERM or SIGINT drains and ends it. Upon SIGUSR1 it writes a JSON line of its "
+      "connections,\n"
+      "threads and queue.",
       "spawnpool-server");
   Limits& limits = options.limits;
   WorkerPoolOptions& pool = options.pool;

@@ -97,6 +97,10 @@ OpenConnections Server::connections() const {
   return {parts_->registry.open(), states.fresh, states.active, states.idle};
 }
 
+std::uint64_t Server::open_connections() const {
+  return parts_->registry.open();
+}
+
 ServingModel::Sizes Server::threads() const {
   return parts_->model->sizes();
 }

@@ -60,6 +60,7 @@ class Server {
 
   // At this moment.
   OpenConnections connections() const;
+  std::uint64_t open_connections() const;  // connections().open, at less cost
   ServingModel::Sizes threads() const;
 
   // Ends the server: lets no further client in, ends idle connections, lets active requests finish

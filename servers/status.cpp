@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <csignal>
 #include <nlohmann/json.hpp>
 
 #include "servers/options.hpp"
@@ -22,6 +23,19 @@ std::string ready_line(const ServerOptions& options, std::uint16_t port) {
   line["address"] = options.address;
   line["port"] = port;
   line["pid"] = getpid();
+  line["status_signal"] = SIGUSR1;
+  return line.dump();
+}
+
+std::string status_line(const Server& server) {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  const ServingModel::Sizes sizes = server.threads();
+  const Json line = {
+      {"event", "status"},
+      {"monotonic_ns", std::chrono::duration_cast<std::chrono::nanoseconds>(now).count()},
+      {"connections", {{"open", server.open_connections()}}},
+      {"threads", {{"busy", sizes.threads - sizes.ready}, {"ready", sizes.ready}}},
+      {"queued", sizes.queued}};
   return line.dump();
 }
 

@@ -50,9 +50,13 @@ std::string decimal(double value) {
 }
 
 // A thread for each CPU needs a connection of its own.
-std::string cpu_list(const std::vector<int>& cpus, unsigned connections) {
+std::size_t thread_count(const DriverContext& context) {
+  return std::min<std::size_t>(context.cpus.size(), context.spec.scenario.connections);
+}
+
+std::string cpu_list(const DriverContext& context) {
   std::string list;
-  for (const int cpu : std::span(cpus).first(std::min<std::size_t>(cpus.size(), connections))) {
+  for (const int cpu : std::span(context.cpus).first(thread_count(context))) {
     list.append(list.empty() ? "" : ",").append(std::to_string(cpu));
   }
   return list;
@@ -122,7 +126,7 @@ ChildOptions command(const DriverContext& context, const UniqueFd& body) {
       "--duration=" + cli::format_duration(spec.duration),
       "--timeout=" + cli::format_duration(spec.timeout),
       "--seed=" + std::to_string(spec.seed),
-      "--cpus=" + cpu_list(context.cpus, scenario.connections),
+      "--cpus=" + cpu_list(context),
       "--events",
       "--json=-",
       "--quiet"};
@@ -223,12 +227,16 @@ class BuiltinLoad {
     } catch (const BuiltinReportError& error) {
       throw TrialFailure("driver-failed", error.what() + last_words());
     }
+    const double* const utilization = report.load.generator.cpu_utilization.value();
+    const double generator_cores = utilization != nullptr ? *utilization : 0;  // per thread
     DriverRun run;
     run.load = std::move(report.load);
     run.quality = report.quality;
     run.requests = report.requests;
     run.warmup_s = report.warmup_s;
     run.window_s = report.window_s;
+    run.generator_cpu_s =
+        generator_cores * report.window_s * static_cast<double>(thread_count(context_));
     if (told_) {
       run.shutdown = report.shutdown;
       run.shutdown->exit_s = await_target();

@@ -42,6 +42,7 @@ struct DriverRun {
   LoadQuality quality;
   std::uint64_t requests = 0;  // load.requests
   double warmup_s = 0, window_s = 0;
+  double generator_cpu_s = 0;              // CPU time within the window, of all its threads
   std::optional<ShutdownResult> shutdown;  // when the scenario has one
 };
 

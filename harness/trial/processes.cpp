@@ -49,11 +49,17 @@ std::optional<TaskStat> read_task_stat(const std::string& path) {
   std::istringstream fields(line.substr(name_end + 1));
   TaskStat stat;
   fields >> stat.state >> stat.parent;
-  long long skipped = 0;
+  std::string skipped;
   for (int field = 5; field < 20; ++field) {  // numbered as in proc(5)
     fields >> skipped;
   }
   fields >> stat.threads;
+  for (int field = 21; field < 24; ++field) {
+    fields >> skipped;
+  }
+  std::uint64_t rss_pages = 0;
+  fields >> rss_pages;
+  stat.rss_bytes = rss_pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   return fields ? std::optional(stat) : std::nullopt;
 }
 

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,7 +15,8 @@ namespace spawnpool::trial {
 struct TaskStat {
   char state = '?';  // R running, S sleeping, D in the kernel, Z ended, …
   pid_t parent = -1;
-  unsigned threads = 0;  // of the whole process
+  unsigned threads = 0;         // of the whole process
+  std::uint64_t rss_bytes = 0;  // resident memory of the process, to some 100 KiB per core
 };
 
 // Reads /proc/<path>/stat, where path is "PID" or "PID/task/TID". Returns nothing when it is gone.

@@ -80,6 +80,7 @@ ordered_json generator_json(Writer& writer, const GeneratorResult& generator) {
   ordered_json json;
   const std::string prefix = "load.generator.";
   writer.put(json, prefix, "cpu_utilization", generator.cpu_utilization);
+  writer.put(json, prefix, "cpu_us_per_request", generator.cpu_us_per_request);
   writer.put(json, prefix, "busy_share", generator.busy_share);
   writer.put(json, prefix, "send_lag_us", generator.send_lag_us);
   writer.put(json, prefix, "send_lag_p50_us", generator.send_lag_p50_us);
@@ -130,6 +131,21 @@ ordered_json shutdown_json(Writer& writer, const ShutdownResult& shutdown) {
   return json;
 }
 
+ordered_json series_json(Writer& writer, const SeriesResult& series) {
+  ordered_json json = {{"t_s", series.t_s},
+                       {"cpu_utilization", series.cpu_utilization},
+                       {"threads", series.threads},
+                       {"rss_bytes", series.rss_bytes}};
+  writer.put(json, "server.time_series.", "status", series.status, [](const StatusSeries& status) {
+    return ordered_json{{"t_s", status.t_s},
+                        {"connections_open", status.connections_open},
+                        {"threads_busy", status.threads_busy},
+                        {"threads_ready", status.threads_ready},
+                        {"queued", status.queued}};
+  });
+  return json;
+}
+
 ordered_json server_json(Writer& writer, const ServerResult& server) {
   ordered_json json;
   writer.put(json, "server.", "cpu_us_per_request", server.cpu_us_per_request);
@@ -137,12 +153,22 @@ ordered_json server_json(Writer& writer, const ServerResult& server) {
   writer.put(json, "server.", "cpu_system_us_per_request", server.cpu_system_us_per_request);
   writer.put(json, "server.", "cpu_utilization", server.cpu_utilization);
   writer.put(json, "server.", "context_switches_per_request", server.context_switches_per_request);
+  writer.put(json, "server.", "voluntary_switches_per_request",
+             server.voluntary_switches_per_request);
+  writer.put(json, "server.", "involuntary_switches_per_request",
+             server.involuntary_switches_per_request);
+  writer.put(json, "server.", "run_queue_wait_us_per_request",
+             server.run_queue_wait_us_per_request);
   writer.put(json, "server.", "page_faults_per_request", server.page_faults_per_request);
   writer.put(json, "server.", "syscalls_per_request", server.syscalls_per_request);
   writer.put(json, "server.", "instructions_per_request", server.instructions_per_request);
+  writer.put(json, "server.", "threads", server.threads);
   writer.put(json, "server.", "threads_peak", server.threads_peak);
   writer.put(json, "server.", "threads_started", server.threads_started);
+  writer.put(json, "server.", "rss_bytes", server.rss_bytes);
   writer.put(json, "server.", "rss_peak_bytes", server.rss_peak_bytes);
+  writer.put(json, "server.", "time_series", server.time_series,
+             [&writer](const SeriesResult& series) { return series_json(writer, series); });
   ordered_json& allocations = json["allocations"];
   const std::string prefix = "server.allocations.";
   writer.put(allocations, prefix, "per_request", server.allocations.per_request);
@@ -151,6 +177,13 @@ ordered_json server_json(Writer& writer, const ServerResult& server) {
   writer.put(allocations, prefix, "bytes_per_connection", server.allocations.bytes_per_connection);
   writer.put(allocations, prefix, "by_phase",
              Measured<double>(Unmeasured{"allocations are counted by process, not by phase"}));
+  return json;
+}
+
+ordered_json machine_json(Writer& writer, const MachineResult& machine) {
+  ordered_json json;
+  writer.put(json, "machine.", "foreign_cpu_share", machine.foreign_cpu_share);
+  writer.put(json, "machine.", "steal_share", machine.steal_share);
   return json;
 }
 
@@ -189,6 +222,7 @@ ordered_json to_json(const TrialResult& result) {
   writer.put(json, "", "shutdown", result.shutdown,
              [&writer](const ShutdownResult& shutdown) { return shutdown_json(writer, shutdown); });
   json["server"] = server_json(writer, result.server);
+  json["machine"] = machine_json(writer, result.machine);
   json["unmeasured"] = writer.unmeasured();
   return json;
 }

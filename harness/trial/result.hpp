@@ -62,7 +62,8 @@ struct LatencyResult {  // microseconds
 
 struct GeneratorResult {
   Measured<double> cpu_utilization;  // CPU time per time and core, 1.0: all of it
-  Measured<double> busy_share;       // of the time, not idly polling or asleep
+  Measured<double> cpu_us_per_request;
+  Measured<double> busy_share;  // of the time, not idly polling or asleep
   // From the intended to the real sending of those that found a free connection.
   Measured<double> send_lag_us;  // p99
   Measured<double> send_lag_p50_us, send_lag_max_us;
@@ -107,13 +108,41 @@ struct AllocationsResult {
   Measured<double> per_request, per_connection, bytes_per_request, bytes_per_connection;
 };
 
+// What our servers tell of themselves when they are asked: one value of each for each time in t_s.
+struct StatusSeries {
+  std::vector<double> t_s;
+  std::vector<std::uint64_t> connections_open;             // queued ones included
+  std::vector<std::uint64_t> threads_busy, threads_ready;  // with a connection, and without
+  std::vector<std::uint64_t> queued;                       // connections without a thread
+};
+
+// The target along the window, every 100 ms, timed from the window's beginning as the generator's
+// series is.
+struct SeriesResult {
+  std::vector<double> t_s;
+  std::vector<double> cpu_utilization;  // since the time before, per core: 1 is all of it
+  std::vector<std::uint64_t> threads, rss_bytes;
+  Measured<StatusSeries> status;
+};
+
 struct ServerResult {
   Measured<double> cpu_us_per_request, cpu_user_us_per_request, cpu_system_us_per_request;
-  Measured<double> cpu_utilization;  // CPU time per time and core
-  Measured<double> context_switches_per_request, page_faults_per_request;
+  Measured<double> cpu_utilization;               // CPU time per time and core
+  Measured<double> context_switches_per_request;  // the sum of the next two
+  Measured<double> voluntary_switches_per_request, involuntary_switches_per_request;
+  Measured<double> run_queue_wait_us_per_request;  // of all its threads, ready without a core
+  Measured<double> page_faults_per_request;
   Measured<double> syscalls_per_request, instructions_per_request;
-  Measured<std::uint64_t> threads_peak, threads_started, rss_peak_bytes;
+  Measured<std::uint64_t> threads, threads_peak, threads_started;
+  Measured<std::uint64_t> rss_bytes, rss_peak_bytes;
+  Measured<SeriesResult> time_series;
   AllocationsResult allocations;
+};
+
+// What others took of the trial's cores within the window, as shares of their time from 0 to 1.
+struct MachineResult {
+  Measured<double> foreign_cpu_share;  // other programs and the kernel's threads
+  Measured<double> steal_share;        // the hypervisor
 };
 
 struct Cpus {
@@ -139,6 +168,7 @@ struct TrialResult {
   LoadResult load;
   Measured<ShutdownResult> shutdown;
   ServerResult server;
+  MachineResult machine;
 
   // Adds a reason; the status becomes the worse of the two.
   void mark(Status at_least, Reason reason);

@@ -1,6 +1,6 @@
 #include "harness/trial/target.hpp"
 
-#include <signal.h>  // NOLINT(modernize-deprecated-headers): SIGTERM of POSIX
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): SIGTERM and SIGRTMAX are POSIX
 
 #include <algorithm>
 #include <chrono>
@@ -133,6 +133,10 @@ bool Target::read_ready_line() {
   if (!address.is_string()) {
     bad();
   }
+  const json status_signal = line.value("status_signal", json());
+  if (status_signal.is_number_unsigned() && status_signal.get<int>() <= SIGRTMAX) {
+    status_signal_ = status_signal.get<int>();
+  }
   endpoint_.address = address == "0.0.0.0" ? "127.0.0.1" : address.get<std::string>();
   return true;
 }
@@ -192,6 +196,49 @@ std::vector<std::string> Target::stderr_lines() {
   return process_ ? process_->err().last_lines(20) : std::vector<std::string>();
 }
 
+void Target::ask_status() {
+  if (status_signal_ != 0) {
+    take_lines();
+    process_->signal(status_signal_);
+  }
+}
+
+void Target::take_lines() {
+  process_->out().drain();
+  while (const auto text = process_->out().take_line()) {
+    json line = json::parse(*text, nullptr, false);
+    const json event = line.is_object() ? line.value("event", json()) : json();
+    if (event == "status") {
+      status_lines_.push_back(std::move(line));
+    } else if (event == "exit") {
+      exit_line_ = std::move(line);
+    }
+  }
+}
+
+Measured<StatusSeries> Target::status_series(Clock::time_point origin) {
+  if (status_signal_ == 0) {
+    return Unmeasured{"the target offers no status lines"};
+  }
+  take_lines();
+  StatusSeries series;
+  try {
+    for (const json& line : status_lines_) {
+      const Clock::time_point at{
+          std::chrono::nanoseconds(line.at("monotonic_ns").get<std::int64_t>())};
+      series.t_s.push_back(std::chrono::duration<double>(at - origin).count());
+      series.connections_open.push_back(line.at("connections").at("open"));
+      series.threads_busy.push_back(line.at("threads").at("busy"));
+      series.threads_ready.push_back(line.at("threads").at("ready"));
+      series.queued.push_back(line.at("queued"));
+    }
+  } catch (const json::exception& error) {
+    return Unmeasured{std::string("a status line of the target is not as ours are: ") +
+                      error.what()};
+  }
+  return series;
+}
+
 std::optional<Reason> Target::stop() {
   const auto [status, forced] = process_->stop(limits_.stop);
   if (forced) {
@@ -211,14 +258,8 @@ json Target::exit_counters() {
   if (!spec_.ready_line) {
     return nullptr;
   }
-  std::string_view text = process_->out().text();
-  text = text.substr(0, text.find_last_not_of('\n') + 1);
-  text = text.substr(text.rfind('\n') + 1);  // npos + 1 is 0
-  const json line = json::parse(text, nullptr, false);
-  if (!line.is_object() || line.value("event", json()) != "exit") {
-    return nullptr;
-  }
-  return line.value("counters", json());
+  take_lines();
+  return exit_line_.value("counters", json());
 }
 
 }  // namespace spawnpool::trial

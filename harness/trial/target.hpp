@@ -39,6 +39,13 @@ class Target {
   // that is longer. Throws TrialFailure: wrong-answer, target-died-under-load.
   CheckResult check(const ScenarioSpec& scenario, std::chrono::nanoseconds timeout);
 
+  // Asks for a status line, if the target's ready line offers them ("status_signal"), and takes
+  // what came of the earlier ones. The answer comes when the target gets to it.
+  void ask_status();
+
+  // The answers to ask_status(), timed from `origin` on.
+  Measured<StatusSeries> status_series(Clock::time_point origin);
+
   // Stops it. Returns what it did wrong in stopping, if anything: target-did-not-stop.
   std::optional<Reason> stop();
 
@@ -59,6 +66,7 @@ class Target {
  private:
   bool read_ready_line();
   [[noreturn]] void fail_unready();
+  void take_lines();
 
   Waiter& waiter_;
   const TargetSpec& spec_;
@@ -66,6 +74,9 @@ class Target {
   std::vector<std::string> command_;
   Endpoint endpoint_;
   std::optional<ChildProcess> process_;
+  int status_signal_ = 0;  // 0: it tells no status
+  std::vector<nlohmann::json> status_lines_;
+  nlohmann::json exit_line_ = nlohmann::json::object();  // empty until it came
 };
 
 }  // namespace spawnpool::trial

@@ -6,15 +6,14 @@
 #include <iomanip>
 #include <optional>
 #include <sstream>
-#include <system_error>
 
 #include "harness/cost/process_usage.hpp"
 #include "harness/trial/accounting.hpp"
 #include "harness/trial/builtin_driver.hpp"
 #include "harness/trial/failure.hpp"
-#include "harness/trial/processes.hpp"
 #include "harness/trial/target.hpp"
 #include "harness/trial/validity.hpp"
+#include "harness/trial/window_cost.hpp"
 #include "harness/trial/wrk_driver.hpp"
 
 namespace spawnpool::trial {
@@ -22,10 +21,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
-
-// Often enough for threads that come with connections, seldom enough for the generator's core,
-// which the trial itself may have to run on.
-constexpr auto thread_sample_period = 50ms;
 
 std::string utc_now() {
   const auto now = std::chrono::system_clock::now();
@@ -38,18 +33,6 @@ std::string utc_now() {
   text << std::put_time(&parts, "%FT%T") << '.' << std::setw(3) << std::setfill('0')
        << milliseconds.count() << 'Z';
   return text.str();
-}
-
-double seconds(nanoseconds duration) {
-  return std::chrono::duration<double>(duration).count();
-}
-
-std::uint64_t thread_count(const std::vector<pid_t>& processes) {
-  std::uint64_t threads = 0;
-  for (const pid_t pid : processes) {
-    threads += read_task_stat(std::to_string(pid)).value_or(TaskStat{}).threads;
-  }
-  return threads;
 }
 
 // The numbers that no trial gives yet.
@@ -102,7 +85,7 @@ class Trial {
     TargetLaunch launch;
     launch.cpus = result_.cpus.server;
     target_.start(guard_, launch);
-    usage_.emplace(target_.process().pid());
+    cost_.emplace(target_, result_.cpus);
     target_.wait_ready();
     result_.check = target_.check(spec_.scenario, spec_.timeout);
   }
@@ -122,6 +105,7 @@ class Trial {
     } catch (const TrialFailure&) {
       result_.load = {};
       result_.server = {};
+      result_.machine = {};
       result_.window_s = {};
       state_limits(result_);
       throw;
@@ -148,11 +132,12 @@ class Trial {
   // Warm-up and window.
   void load() {
     DriverHooks hooks;
-    hooks.prepare = [this] { processes_ = usage_->processes(); };
-    hooks.window_begin = [this] { begin_window(); };
-    hooks.sample = [this] { threads_peak_ = std::max(threads_peak_, thread_count(processes_)); };
-    hooks.window_end = [this] { after_ = usage_->read(); };
-    hooks.sample_period = thread_sample_period;
+    hooks.prepare = [this] { cost_->prepare(); };
+    // Between its two loads wrk leaves the target at rest.
+    hooks.window_begin = [this] { cost_->begin(spec_.driver == "wrk"); };
+    hooks.sample = [this] { cost_->sample(); };
+    hooks.window_end = [this] { cost_->end(); };
+    hooks.sample_period = sample_period;
     const DriverContext context{waiter_,
                                 guard_,
                                 target_,
@@ -171,15 +156,8 @@ class Trial {
     if (run.shutdown) {
       result_.shutdown = *run.shutdown;
     }
-    fill_server(run);
+    cost_->fill(result_, run, spec_.scenario.shutdown_after.has_value());
     judge(run.quality);
-  }
-
-  void begin_window() {
-    no_reset_because_ = reset_rss_peak();
-    // Between its two loads wrk leaves the target at rest.
-    before_ = spec_.driver == "wrk" ? usage_->read() : usage_->read_quickly(processes_);
-    threads_peak_ = before_.threads;
   }
 
   void judge(const LoadQuality& quality) {
@@ -192,64 +170,6 @@ class Trial {
     for (Reason& reason : doubts(quality, circumstances)) {
       result_.mark(Status::invalid, std::move(reason));
     }
-  }
-
-  // Returns why it could not be done, or nothing.
-  std::string reset_rss_peak() {
-    try {
-      usage_->reset_rss_peak(processes_);
-      return {};
-    } catch (const std::system_error& error) {
-      return error.what();
-    }
-  }
-
-  void fill_server(const DriverRun& run) {
-    ServerResult& server = result_.server;
-    server.threads_peak = std::max(threads_peak_, after_.threads);
-    if (no_reset_because_.empty()) {
-      server.rss_peak_bytes = after_.rss_peak_bytes;
-    } else {
-      server.rss_peak_bytes = Unmeasured{no_reset_because_};
-    }
-    if (spec_.scenario.shutdown_after) {
-      fill_missing("the target was shut down within the window");
-      return;
-    }
-    cost::UsageDelta delta;
-    try {
-      delta = cost::usage_between(before_, after_);
-    } catch (const cost::ProcessGone&) {
-      throw;
-    } catch (const std::runtime_error& error) {
-      fill_missing(error.what());
-      return;
-    }
-    const auto requests = static_cast<double>(run.requests);
-    server.cpu_us_per_request = seconds(delta.cpu) * 1e6 / requests;
-    server.cpu_user_us_per_request = seconds(delta.user) * 1e6 / requests;
-    server.cpu_system_us_per_request = seconds(delta.system) * 1e6 / requests;
-    server.cpu_utilization =
-        seconds(delta.cpu) / run.window_s / static_cast<double>(result_.cpus.server.size());
-    server.page_faults_per_request =
-        static_cast<double>(delta.minor_faults + delta.major_faults) / requests;
-    if (delta.context_switches) {
-      server.context_switches_per_request = static_cast<double>(*delta.context_switches) / requests;
-    } else {
-      server.context_switches_per_request = Unmeasured{delta.context_switches_unmeasured};
-    }
-  }
-
-  // What the usage of the window would tell.
-  void fill_missing(const std::string& reason) {
-    const Unmeasured missing{reason};
-    ServerResult& server = result_.server;
-    server.cpu_us_per_request = missing;
-    server.cpu_user_us_per_request = missing;
-    server.cpu_system_us_per_request = missing;
-    server.cpu_utilization = missing;
-    server.context_switches_per_request = missing;
-    server.page_faults_per_request = missing;
   }
 
   void stop() {
@@ -290,12 +210,8 @@ class Trial {
   Waiter& waiter_;
   Guard& guard_;
   TrialResult result_;
-  std::optional<cost::ProcessUsage> usage_;
-  std::vector<pid_t> processes_;        // of the target, just before the window
-  cost::UsageSnapshot before_, after_;  // the window
-  std::uint64_t threads_peak_ = 0;      // within it
-  std::string no_reset_because_;        // why rss_peak_bytes is not the window's
   Target target_;
+  std::optional<WindowCost> cost_;
 };
 
 }  // namespace

@@ -30,6 +30,7 @@ constexpr auto end_lead = 50ms;
 struct WrkRun {
   WrkReport report;
   double cpu_utilization = 0;  // of wrk while it loads, per CPU it has, 0 to 1
+  double cpu_s = 0;            // the same, as time
 };
 
 // A Lua string literal of any bytes.
@@ -174,6 +175,7 @@ WrkRun run_wrk(const DriverContext& context, nanoseconds duration,
     throw TrialFailure("driver-failed", "wrk says it ran for " + cli::format_duration(said) +
                                             ", the clock says " + cli::format_duration(measured));
   }
+  run.cpu_s = std::chrono::duration<double>(cpu).count();
   run.cpu_utilization = static_cast<double>(cpu.count()) / static_cast<double>(measured.count()) /
                         static_cast<double>(threads);
   return run;
@@ -195,6 +197,7 @@ DriverRun drive_with_wrk(const DriverContext& context) {
   context.hooks.window_end();
   result.window_s = seconds(run);
   result.requests = run.report.requests;
+  result.generator_cpu_s = run.cpu_s;
   result.load = load_result(run.report, run.cpu_utilization);
   result.quality.error_share = error_share(run.report);
   result.quality.lost_connections = run.report.connect_errors;

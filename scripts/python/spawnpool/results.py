@@ -76,6 +76,7 @@ class ResultSchema:
             "check": None,
             "load": _nulls(self._properties["load"]),
             "server": _nulls(self._properties["server"]),
+            "machine": _nulls(self._properties["machine"]),
             "shutdown": None,
         }
         reason = f"{code}: {message}"

@@ -34,7 +34,7 @@ def test_the_example_is_valid(result: Json) -> None:
         ("load/throughput_rps", -1, "load.throughput_rps: -1 is less than the minimum"),
         ("load/requests", 1.5, "load.requests: 1.5 is not of type"),
         ("load/latency_us/p98", 3, "load.latency_us: Additional properties"),
-        ("server/threads", 3, "server: Additional properties"),
+        ("server/fibers", 3, "server: Additional properties"),
         ("status", "fine", "status: 'fine' is not one of"),
         ("status", "failed", "reasons: [] is too short"),
         ("reasons", [{"code": "x", "message": "y"}], "reasons: "),
