@@ -27,7 +27,8 @@ test_packages='
 libgtest-dev        unit tests in C++
 python3-pytest      unit tests in Python
 ccache              compiles again only what changed
-valgrind            counts allocations a second, independent way
+strace              counts system calls
+valgrind            counts instructions, and allocations a second, independent way
 clang-format-14     checks the C++ format
 clang-tidy-14       static analysis of C++
 clang-14            compiles the fuzzer

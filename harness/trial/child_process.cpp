@@ -284,8 +284,13 @@ void ChildProcess::kill_group() {
   }
   ExitStatus status{SIGKILL};
   pid_t reaped = 0;
-  while ((reaped = waitpid(pid_, &status.wait_status, pidfd_ ? WNOHANG : 0)) < 0 &&
-         errno == EINTR) {
+  // Where it is traced, its tracer, which is of the group, has to go before its end is ours to see.
+  while ((reaped = waitpid(pid_, &status.wait_status, pidfd_ ? WNOHANG : 0)) == 0 ||
+         (reaped < 0 && errno == EINTR)) {
+    if (Clock::now() >= deadline) {
+      break;
+    }
+    usleep(500);
   }
   status_ = status;
   err_.drain();

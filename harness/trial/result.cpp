@@ -131,6 +131,14 @@ ordered_json shutdown_json(Writer& writer, const ShutdownResult& shutdown) {
   return json;
 }
 
+ordered_json by_name_json(const std::map<std::string, SyscallCost>& by_name) {
+  ordered_json json = ordered_json::object();
+  for (const auto& [name, cost] : by_name) {
+    json[name] = {{"per_request", cost.per_request}, {"per_connection", cost.per_connection}};
+  }
+  return json;
+}
+
 ordered_json series_json(Writer& writer, const SeriesResult& series) {
   ordered_json json = {{"t_s", series.t_s},
                        {"cpu_utilization", series.cpu_utilization},
@@ -160,8 +168,11 @@ ordered_json server_json(Writer& writer, const ServerResult& server) {
   writer.put(json, "server.", "run_queue_wait_us_per_request",
              server.run_queue_wait_us_per_request);
   writer.put(json, "server.", "page_faults_per_request", server.page_faults_per_request);
-  writer.put(json, "server.", "syscalls_per_request", server.syscalls_per_request);
-  writer.put(json, "server.", "instructions_per_request", server.instructions_per_request);
+  writer.put(json, "server.", "syscalls_per_request", server.syscalls.per_request);
+  writer.put(json, "server.", "syscalls_per_connection", server.syscalls.per_connection);
+  writer.put(json, "server.", "syscalls_by_name", server.syscalls.by_name, by_name_json);
+  writer.put(json, "server.", "instructions_per_request", server.instructions.per_request);
+  writer.put(json, "server.", "instructions_per_connection", server.instructions.per_connection);
   writer.put(json, "server.", "threads", server.threads);
   writer.put(json, "server.", "threads_peak", server.threads_peak);
   writer.put(json, "server.", "threads_started", server.threads_started);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -106,6 +107,34 @@ struct ShutdownResult {
 
 struct AllocationsResult {
   Measured<double> per_request, per_connection, bytes_per_request, bytes_per_connection;
+
+  static AllocationsResult missing(const std::string& reason) {
+    const Unmeasured all{reason};
+    return {all, all, all, all};
+  }
+};
+
+struct SyscallCost {
+  double per_request = 0, per_connection = 0;
+};
+
+struct SyscallsResult {
+  Measured<double> per_request, per_connection;
+  Measured<std::map<std::string, SyscallCost>> by_name;
+
+  static SyscallsResult missing(const std::string& reason) {
+    const Unmeasured all{reason};
+    return {all, all, all};
+  }
+};
+
+struct InstructionsResult {
+  Measured<double> per_request, per_connection;
+
+  static InstructionsResult missing(const std::string& reason) {
+    const Unmeasured all{reason};
+    return {all, all};
+  }
 };
 
 // What our servers tell of themselves when they are asked: one value of each for each time in t_s.
@@ -132,7 +161,8 @@ struct ServerResult {
   Measured<double> voluntary_switches_per_request, involuntary_switches_per_request;
   Measured<double> run_queue_wait_us_per_request;  // of all its threads, ready without a core
   Measured<double> page_faults_per_request;
-  Measured<double> syscalls_per_request, instructions_per_request;
+  SyscallsResult syscalls;
+  InstructionsResult instructions;  // of user code
   Measured<std::uint64_t> threads, threads_peak, threads_started;
   Measured<std::uint64_t> rss_bytes, rss_peak_bytes;
   Measured<SeriesResult> time_series;

@@ -77,6 +77,9 @@ struct ScenarioSpec {
 struct AccountingSpec {
   unsigned connections = 0;
   unsigned requests_per_connection = 0;  // at least 2
+  // Passes of their own, which take seconds.
+  bool syscalls = false;
+  bool instructions = false;
 };
 
 struct LimitsSpec {

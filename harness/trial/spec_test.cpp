@@ -40,6 +40,8 @@ TEST(ReadSpec, TakesEveryKey) {
   EXPECT_EQ(spec.duration, 1s);
   EXPECT_EQ(spec.timeout, 2s);
   EXPECT_EQ(spec.accounting.value().requests_per_connection, 50U);
+  EXPECT_FALSE(spec.accounting.value().syscalls);
+  EXPECT_FALSE(spec.accounting.value().instructions);
   EXPECT_EQ(spec.limits.error_share, 0.01);
   EXPECT_EQ(spec.limits.ready, 3s);
   EXPECT_EQ(spec.limits.stop, 4s);

@@ -72,7 +72,8 @@ void Target::start(Guard& guard, const TargetLaunch& launch) {
                                           "another port");
   }
   ChildOptions options;
-  options.argv = command_;
+  options.argv = launch.wrapper;
+  options.argv.insert(options.argv.end(), command_.begin(), command_.end());
   options.environment = launch.environment;
   options.cpus = launch.cpus;
   options.inherit = launch.inherit;

@@ -18,6 +18,7 @@ struct TargetLaunch {
   std::vector<int> cpus;
   std::vector<std::string> environment = {};
   std::vector<int> inherit = {};
+  std::vector<std::string> wrapper = {};  // a program and its options, to start the target with
 };
 
 // Not thread-safe. What is passed by reference must outlive it.

@@ -11,6 +11,8 @@
 #include "harness/trial/accounting.hpp"
 #include "harness/trial/builtin_driver.hpp"
 #include "harness/trial/failure.hpp"
+#include "harness/trial/instructions.hpp"
+#include "harness/trial/syscalls.hpp"
 #include "harness/trial/target.hpp"
 #include "harness/trial/validity.hpp"
 #include "harness/trial/window_cost.hpp"
@@ -35,12 +37,6 @@ std::string utc_now() {
   return text.str();
 }
 
-// The numbers that no trial gives yet.
-void state_limits(TrialResult& result) {
-  result.server.syscalls_per_request = Unmeasured{"system calls are not counted yet"};
-  result.server.instructions_per_request = Unmeasured{"instructions are not counted yet"};
-}
-
 class Trial {
  public:
   Trial(const TrialSpec& spec, const Cpus& cpus, const Programs& programs, Waiter& waiter,
@@ -63,7 +59,6 @@ class Trial {
     if (!spec.scenario.shutdown_after) {
       result_.shutdown = Unmeasured{"the target was not to be shut down under load"};
     }
-    state_limits(result_);
   }
 
   TrialResult run() {
@@ -107,7 +102,6 @@ class Trial {
       result_.server = {};
       result_.machine = {};
       result_.window_s = {};
-      state_limits(result_);
       throw;
     }
   }
@@ -195,13 +189,22 @@ class Trial {
   }
 
   void account() {
+    ServerResult& server = result_.server;
+    const PassContext context{waiter_, guard_, spec_, result_.cpus.server, programs_.server};
+    account(server.allocations,
+            [&] { return count_allocations(context, programs_.counter_library); });
+    account(server.syscalls, [&] { return count_syscalls(context); });
+    account(server.instructions, [&] { return count_instructions(context); });
+  }
+
+  // Each pass for itself: what one cannot count says nothing of the others.
+  template <class Counts, class Count>
+  void account(Counts& counts, const Count& count) {
     try {
-      result_.server.allocations = count_allocations(waiter_, guard_, spec_, result_.cpus.server,
-                                                     programs_.server, programs_.counter_library);
+      counts = count();
     } catch (const TrialFailure& failure) {
       result_.mark(Status::invalid, failure.reason());
-      const Unmeasured missing{failure.what()};
-      result_.server.allocations = {missing, missing, missing, missing};
+      counts = Counts::missing(failure.what());
     }
   }
 

@@ -31,6 +31,7 @@ struct Options {
   unsigned chunks = 0;       // send the body followed by that many chunks of one byte
   unsigned allocate = 0;     // bytes allocated per request
   unsigned allocate_per_connection = 0;
+  unsigned syscalls = 0;  // getppid calls per request
   int exit_at_start = -1;
   int exit_at_end = 0;
   std::string complaint;  // on stderr at the start
@@ -150,6 +151,9 @@ void serve(int fd, const Options& options) {
     received.erase(0, end);
     const bool asked = request.find("Connection: close") != std::string::npos;
     allocate(options.allocate);
+    for (unsigned i = 0; i < options.syscalls; ++i) {
+      getppid();
+    }
     open = answer(fd, options, request, (asked || options.always_close) && !options.never_close);
   }
   --connections;
@@ -213,6 +217,7 @@ int main(int argc, char** argv) {
   app.add_option("--crowd", options.crowd);
   app.add_option("--chunks", options.chunks);
   app.add_option("--allocate", options.allocate);
+  app.add_option("--syscalls", options.syscalls);
   app.add_option("--allocate-per-connection", options.allocate_per_connection);
   app.add_option("--exit-at-start", options.exit_at_start);
   app.add_option("--exit-at-end", options.exit_at_end);

@@ -107,7 +107,10 @@ def example_trial(planned: PlannedTrial, load: Json, rate: float, draw: random.R
             "run_queue_wait_us_per_request": 40.0,
             "page_faults_per_request": 0.0,
             "syscalls_per_request": None,
+            "syscalls_per_connection": None,
+            "syscalls_by_name": None,
             "instructions_per_request": None,
+            "instructions_per_connection": None,
             "threads": connections + 1,
             "threads_peak": connections + 1,
             "threads_started": connections,
@@ -139,8 +142,16 @@ def example_trial(planned: PlannedTrial, load: Json, rate: float, draw: random.R
         "unmeasured": {
             "load.background": "none was asked for",
             "shutdown": "none was asked for",
-            "server.syscalls_per_request": "not counted",
-            "server.instructions_per_request": "not counted",
+            **{
+                f"server.{name}": "not asked for in this trial"
+                for name in (
+                    "syscalls_per_request",
+                    "syscalls_per_connection",
+                    "syscalls_by_name",
+                    "instructions_per_request",
+                    "instructions_per_connection",
+                )
+            },
             "server.allocations.by_phase": "not counted by phase",
         },
     }
