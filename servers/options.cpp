@@ -88,10 +88,11 @@ std::optional<int> parse_options(int argc, const char* const* argv, ServerOption
   WorkerPoolOptions& pool = options.pool;
 
   add_choice(app, "--model", options.model, models, "serving model")->required();
-  CLI::Option* const memory =
-      add_choice(app, "--memory", options.memory, memory_policies,
-                 "buffers and contexts made anew or recycled [fresh for thread-per-connection, "
-                 "reused for worker-pool]");
+  CLI::Option* const memory = add_choice(
+      app, "--memory", options.memory, memory_policies,
+      "buffers and contexts made anew or recycled, which keeps what the largest body took, "
+      "up to --max-body-bytes, for each worker or thread that there was at once [fresh "
+      "for thread-per-connection, reused for worker-pool]");
 
   app.add_option("--address", options.address, "numeric address to listen on")
       ->type_name("ADDRESS")

@@ -52,8 +52,8 @@ class Client {
   // Sends all of it. False when the peer has closed or reset the connection.
   bool send(std::string_view bytes);
 
-  // Reads one answer, to a request with any method but HEAD.
-  Answer receive();
+  // Reads one answer. The answer to a HEAD request (`to_head`) has no body, whatever its length.
+  Answer receive(bool to_head = false);
 
   // "GET target" and its answer; `fields` are further header lines, each with its line break.
   Answer get(std::string_view target, std::string_view fields = {});
