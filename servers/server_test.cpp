@@ -213,6 +213,8 @@ TEST_P(EitherServerTest, AnswersEveryRequestUnderWayInTheDrain) {
   }
   const DrainReport report = drained.get();
   EXPECT_EQ(report.connections.active, 8);
+  EXPECT_EQ(report.threads.threads - report.threads.ready, 9);
+  EXPECT_EQ(report.threads.queued, 0);
   EXPECT_EQ(report.cut, 0);
   EXPECT_EQ(server_->counters().requests, 9);
 }
@@ -372,6 +374,8 @@ TEST_F(PoolServerTest, AnswersTheQueueInTheDrain) {
   active.clear();
   clients_.clear();
   const DrainReport report = drained.get();
+  EXPECT_EQ(report.threads.threads, 2);
+  EXPECT_EQ(report.threads.ready, 0);
   EXPECT_EQ(report.threads.queued, 5);
   EXPECT_EQ(report.cut, 0);
   EXPECT_EQ(server_->counters().requests, 7);

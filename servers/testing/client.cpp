@@ -160,6 +160,16 @@ Answer Client::get(std::string_view target, std::string_view fields) {
   return receive();
 }
 
+bool Client::begin_post(std::string_view target, std::size_t size, std::string_view fields) {
+  std::string request = "POST ";
+  request += target;
+  request += " HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: ";
+  request += std::to_string(size) + "\r\n";
+  request += fields;
+  request += "\r\n";
+  return send(request) && receive().status == 100;
+}
+
 End Client::await_end() {
   for (;;) {
     std::array<char, 64 * 1024> discarded;
