@@ -58,8 +58,8 @@ class Client {
   // "GET target" and its answer; `fields` are further header lines, each with its line break.
   Answer get(std::string_view target, std::string_view fields = {});
 
-  // Sends all of a POST but its body of `size` bytes, and awaits "100 Continue": then the request is
-  // under way, and stays so until the body is sent. False when the server says something else.
+  // Sends all of a POST but its body of `size` bytes, and awaits "100 Continue": then the request
+  // is under way, and stays so until the body is sent. False when the server says something else.
   [[nodiscard]] bool begin_post(std::string_view target, std::size_t size,
                                 std::string_view fields = {});
 
