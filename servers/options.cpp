@@ -131,11 +131,12 @@ std::optional<int> parse_options(int argc, const char* const* argv, ServerOption
   add_count<std::uint64_t>(app, "--max-body-bytes", limits.max_body_bytes, 0,
                            std::uint64_t{1} << 30, "413 above");
   add_timeout(app, "--header-timeout", limits.header_timeout,
-              "for a whole request header, from its first byte, and for that first byte on a new "
-              "connection");
-  add_timeout(app, "--body-timeout", limits.body_timeout, "for a whole request body");
+              "for a whole request header, from its first byte (408), and for that first byte on a "
+              "new connection, which is closed without an answer");
+  add_timeout(app, "--body-timeout", limits.body_timeout, "for a whole request body (408)");
   add_timeout(app, "--write-timeout", limits.write_timeout, "for one write of answers");
-  add_timeout(app, "--idle-timeout", limits.idle_timeout, "between two requests of a connection");
+  add_timeout(app, "--idle-timeout", limits.idle_timeout,
+              "between two requests of a connection, which is closed without an answer");
   add_timeout(app, "--drain-timeout", options.drain_timeout,
               "at the end, for requests under way; then they are cut");
   add_count(app, "--receive-spin", limits.receive_spin, 0U, 1'000'000U,

@@ -29,6 +29,7 @@ struct Counters {
   Count errors_idle_timeout{0};
   Count errors_peer{0};     // reset or vanished in the middle of a message
   Count errors_handler{0};  // the handler threw
+  Count errors_memory{0};   // 503: none for a connection's buffers, or for a request
 
   Count threads_started{0};
   Count workers_peak{0};
