@@ -1,4 +1,4 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -Es
 """Benchmarks of the load generator: against wrk, against its schedule, and against known latencies."""
 import sys
 from pathlib import Path

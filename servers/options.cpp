@@ -90,10 +90,11 @@ std::optional<int> parse_options(int argc, const char* const* argv, ServerOption
   WorkerPoolOptions& pool = options.pool;
 
   add_choice(app, "--model", options.model, models, "serving model")->required();
-  CLI::Option* const memory =
-      add_choice(app, "--memory", options.memory, memory_policies,
-                 "buffers and contexts made anew or recycled [fresh for thread-per-connection, "
-                 "reused for worker-pool]");
+  CLI::Option* const memory = add_choice(
+      app, "--memory", options.memory, memory_policies,
+      "buffers and contexts made anew or recycled, which keeps what the largest body took, "
+      "up to --max-body-bytes, for each worker or thread that there was at once [fresh "
+      "for thread-per-connection, reused for worker-pool]");
 
   app.add_option("--address", options.address, "numeric address to listen on")
       ->type_name("ADDRESS")
@@ -132,11 +133,12 @@ std::optional<int> parse_options(int argc, const char* const* argv, ServerOption
   add_count<std::uint64_t>(app, "--max-body-bytes", limits.max_body_bytes, 0,
                            std::uint64_t{1} << 30, "413 above");
   add_timeout(app, "--header-timeout", limits.header_timeout,
-              "for a whole request header, from its first byte, and for that first byte on a new "
-              "connection");
-  add_timeout(app, "--body-timeout", limits.body_timeout, "for a whole request body");
+              "for a whole request header, from its first byte (408), and for that first byte on a "
+              "new connection, which is closed without an answer");
+  add_timeout(app, "--body-timeout", limits.body_timeout, "for a whole request body (408)");
   add_timeout(app, "--write-timeout", limits.write_timeout, "for one write of answers");
-  add_timeout(app, "--idle-timeout", limits.idle_timeout, "between two requests of a connection");
+  add_timeout(app, "--idle-timeout", limits.idle_timeout,
+              "between two requests of a connection, which is closed without an answer");
   add_timeout(app, "--drain-timeout", options.drain_timeout,
               "at the end, for requests under way; then they are cut");
   add_count(app, "--receive-spin", limits.receive_spin, 0U, 1'000'000U,

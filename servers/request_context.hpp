@@ -51,9 +51,6 @@ class PathParameters {
 // long as the request. One thread uses it at a time.
 class RequestContext {
  public:
-  // A body or a block of memory() above this is not held on to: it would be a waste.
-  static constexpr std::size_t max_kept_bytes = 64 * 1024;
-
   // `scratch` is where memory() begins, `beyond` where it goes on. Both outlive the context.
   RequestContext(const StopEvent& stop, std::span<char> scratch,
                  std::pmr::memory_resource* beyond = std::pmr::new_delete_resource())
@@ -82,16 +79,13 @@ class RequestContext {
   // Set when the server gives up waiting; a handler that blocks waits on it instead of sleeping.
   const StopEvent& stop() const { return stop_; }
 
-  // Makes the context ready for the next request and keeps its memory, but for a body so large
-  // that it would be a waste to hold on to.
+  // Makes the context ready for the next request. The body keeps its memory; what memory() took
+  // goes back to where it came from.
   void reset() {
     request.clear();
     parameters.truncate(0);
     response = Response();
     body.clear();
-    if (body.capacity() > max_kept_bytes) {
-      body = {};
-    }
     memory_.release();
   }
 

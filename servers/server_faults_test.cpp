@@ -84,6 +84,20 @@ TEST_P(ServerFaultsTest, CountsInItsExitLineWhatHappened) {
   EXPECT_EQ(server.log(), "");
 }
 
+TEST_P(ServerFaultsTest, TellsInItsExitLineWhatTheDrainBeganWith) {
+  ServerProcess server(is_pool() ? options({"--min-workers", "3", "--drain-timeout", "1ms"})
+                                 : options({"--drain-timeout", "1ms"}));
+  Client under_way(server.port());
+  ASSERT_TRUE(under_way.begin_post("/echo", 4));
+  const nlohmann::json drain = server.stop().at("drain");
+  EXPECT_EQ(drain.at("cut"), 1);
+  EXPECT_GE(drain.at("duration_us"), 1000);
+  EXPECT_EQ(drain.at("connections"),
+            nlohmann::json::parse(R"({"open": 1, "new": 0, "active": 1, "idle": 0})"));
+  EXPECT_EQ(drain.at("threads"), nlohmann::json({{"busy", 1}, {"ready", is_pool() ? 2 : 0}}));
+  EXPECT_EQ(drain.at("queued"), 0);
+}
+
 TEST_P(ServerFaultsTest, RunsInBatches) {
   ServerProcess server(options());
   EXPECT_EQ(sched_getscheduler(server.pid()), SCHED_BATCH);
@@ -348,6 +362,22 @@ TEST(WorkerPoolFaults, CountsTheQueueAndTheOverflowInItsExitLine) {
   EXPECT_EQ(counters.at("threads_started"), 1);
   EXPECT_GE(counters.at("queue_wait_us"), counters.at("queue_wait_max_us"));
   EXPECT_EQ(occurrences(server.log(), "\n"), 1);
+}
+
+TEST(WorkerPoolFaults, TellsInItsExitLineWhoWaitedWhenTheDrainBegan) {
+  ServerProcess server(
+      {"--model", "worker-pool", "--workers", "1", "--queue", "2", "--drain-timeout", "1ms"});
+  Client under_way(server.port());
+  ASSERT_TRUE(under_way.begin_post("/echo", 4));
+  Client first(server.port());
+  Client second(server.port());
+  EXPECT_EQ(Client(server.port()).get("/").status, 503);  // the queue is full
+  const nlohmann::json drain = server.stop().at("drain");
+  EXPECT_EQ(drain.at("cut"), 3);
+  EXPECT_EQ(drain.at("connections"),
+            nlohmann::json::parse(R"({"open": 3, "new": 0, "active": 1, "idle": 0})"));
+  EXPECT_EQ(drain.at("threads"), nlohmann::json({{"busy", 1}, {"ready", 0}}));
+  EXPECT_EQ(drain.at("queued"), 2);
 }
 
 TEST(ThreadPerConnectionFaults, RejectsPastItsMaximum) {

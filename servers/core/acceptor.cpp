@@ -8,7 +8,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <new>
 
 #include "servers/core/address_limit.hpp"
@@ -140,8 +139,6 @@ Dispatch Acceptor::dispatch(Socket& socket) {
   }
 }
 
-// Answers and closes without waiting: a new socket has room for the few bytes, and the lingering is
-// another thread's. Allocates nothing, since want of memory is one of the causes.
 void Acceptor::reject(Socket socket, unsigned status, std::string_view reason,
                       Counters::Count& counter) {
   Counters::add(counter);
@@ -152,14 +149,7 @@ void Acceptor::reject(Socket socket, unsigned status, std::string_view reason,
                   reason.data());
     log_error("connections rejected", text.data());
   }
-  std::array<char, max_response_head_bytes + 64> answer;
-  const Response response{.status = status, .body = reason};
-  char* end =
-      write_response_head(answer.data(), response, ConnectionHeader::close, std::time(nullptr));
-  end = std::copy(reason.begin(), reason.end(), end);
-  send(socket.fd(), answer.data(), static_cast<std::size_t>(end - answer.data()),
-       MSG_NOSIGNAL | MSG_DONTWAIT);
-  server_.lingering_close.close(std::move(socket));
+  refuse_accepted(server_, std::move(socket), status, reason);
 }
 
 void Acceptor::handle_error(int error) {

@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -48,7 +49,9 @@ void Connection::serve() noexcept {
       answer();
     }
   } catch (const std::bad_alloc&) {
-    log_error("connection dropped", "out of memory");
+    log_error("request refused", "out of memory");
+    Counters::add(server_.counters.errors_memory);
+    refuse(503, "out of memory");
   }
   flush();
   Counters::add(server_.counters.requests, requests_);
@@ -77,6 +80,7 @@ bool Connection::next_request() {
     end_ = buffered();
     position_ = 0;
   }
+  context_ = nullptr;  // the one before is gone, also when there is no memory for another
   context_ = &memory_.begin_request();
   RequestParser parser(context_->request, context_->body, limits_.max_header_bytes,
                        limits_.max_body_bytes);
@@ -292,7 +296,7 @@ void Connection::refuse(unsigned status, std::string_view reason) {
   const Response response{.status = status, .body = reason};
   char* const begin = output_.data() + pending_;
   char* end = write_response_head(begin, response, ConnectionHeader::close, wall_seconds());
-  if (context_->request.method != verb::head) {
+  if (context_ == nullptr || context_->request.method != verb::head) {
     end = std::copy(reason.begin(), reason.end(), end);
   }
   pending_ += static_cast<std::size_t>(end - begin);
@@ -436,13 +440,40 @@ void Connection::close() {
   }
 }
 
-void drop_admitted(ServerState& server, Socket socket) {
+void refuse_accepted(ServerState& server, Socket socket, unsigned status, std::string_view reason) {
+  std::array<char, max_response_head_bytes + 64> answer;
+  const Response response{.status = status, .body = reason};
+  char* end = write_response_head(answer.data(), response, ConnectionHeader::close, wall_seconds());
+  end = std::copy(reason.begin(), reason.end(), end);
+  send(socket.fd(), answer.data(), static_cast<std::size_t>(end - answer.data()),
+       MSG_NOSIGNAL | MSG_DONTWAIT);
+  server.lingering_close.close(std::move(socket));
+}
+
+namespace {
+
+// Counts out a connection that was admitted. Before its socket is closed, so that its client finds
+// room when it is back at once.
+void count_out(ServerState& server, const Socket& socket) {
+  server.registry.dismiss();
   if (server.addresses != nullptr) {
     server.addresses->release(socket.peer());
   }
   Counters::add(server.counters.closed);
+}
+
+}  // namespace
+
+void drop_admitted(ServerState& server, Socket socket) {
+  count_out(server, socket);
   socket.close();
-  server.registry.dismiss();
+}
+
+void refuse_without_memory(ServerState& server, Socket socket) {
+  log_error("connection refused", "out of memory");
+  Counters::add(server.counters.errors_memory);
+  count_out(server, socket);
+  refuse_accepted(server, std::move(socket), 503, "out of memory");
 }
 
 }  // namespace spawnpool

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "servers/core/connection_memory.hpp"
 #include "servers/core/counters.hpp"
@@ -104,7 +105,15 @@ class Connection {
   Connection* next_ = nullptr;
 };
 
+// Answers an accepted socket that nobody will serve, and closes it. Never waits: a new socket has
+// room for the few bytes (`reason`: at most 64), and the lingering is another thread's. Allocates
+// nothing, since want of memory is one of the causes.
+void refuse_accepted(ServerState& server, Socket socket, unsigned status, std::string_view reason);
+
 // Closes a connection that was admitted and that nobody will serve, and counts it out.
 void drop_admitted(ServerState& server, Socket socket);
+
+// Likewise, with 503 and a line in the log, for want of the memory to serve it.
+void refuse_without_memory(ServerState& server, Socket socket);
 
 }  // namespace spawnpool

@@ -3,6 +3,12 @@
 #include <algorithm>
 
 namespace spawnpool {
+namespace {
+
+// The largest block that libstdc++ keeps, and more than what the handlers take.
+constexpr std::size_t max_kept_block = 4 * 1024 * 1024;
+
+}  // namespace
 
 ConnectionMemory::ConnectionMemory(const Limits& limits, MemoryPolicy policy, const StopEvent& stop)
     : policy_(policy),
@@ -12,7 +18,7 @@ ConnectionMemory::ConnectionMemory(const Limits& limits, MemoryPolicy policy, co
   if (policy == MemoryPolicy::reused) {
     kept_blocks_.emplace(std::pmr::pool_options{
         .max_blocks_per_chunk = 1,
-        .largest_required_pool_block = RequestContext::max_kept_bytes,
+        .largest_required_pool_block = max_kept_block,
     });
     make_context();
   }

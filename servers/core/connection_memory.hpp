@@ -14,7 +14,8 @@ namespace spawnpool {
 
 // Memory for one connection at a time. With MemoryPolicy::fresh it is made when a connection begins
 // and gives every request a context of its own; with MemoryPolicy::reused it is handed on from
-// connection to connection, and one context serves them all. Not thread-safe.
+// connection to connection, and one context serves them all: it grows to the largest body that it
+// has seen, Limits::max_body_bytes at most, and never shrinks. Not thread-safe.
 class ConnectionMemory {
  public:
   static constexpr std::size_t output_size = 8 * 1024;
@@ -29,7 +30,7 @@ class ConnectionMemory {
   std::span<char> output() { return {output_.get(), output_size}; }
 
   // The context of the next request, empty. The one before is gone. What its memory needs beyond
-  // the scratch comes from the heap, or, when reused, from blocks that are kept, up to a size.
+  // the scratch comes from the heap, or, when reused, from blocks that are kept (up to 4 MiB each).
   RequestContext& begin_request();
 
  private:

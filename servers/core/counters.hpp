@@ -15,20 +15,21 @@ struct Counters {
   Count accepted{0};
   Count open_peak{0};  // most connections at once, served or queued
   Count closed{0};
-  Count requests{0};  // answered, whatever the status
+  Count requests{0};  // that came to the router, whatever the status; without those refused before
 
   Count rejected_busy{0};       // 503: no worker, queue full, or --max-connections reached
   Count rejected_address{0};    // 429: too many connections of one address
   Count rejected_no_thread{0};  // 503: a thread could not be started
 
   Count errors_accept{0};
-  Count errors_protocol{0};  // refused with 4xx or 5xx by the parser
+  Count errors_protocol{0};  // malformed, too large or broken off: refused with 4xx or 5xx
   Count errors_header_timeout{0};
   Count errors_body_timeout{0};
   Count errors_write_timeout{0};
   Count errors_idle_timeout{0};
   Count errors_peer{0};     // reset or vanished in the middle of a message
   Count errors_handler{0};  // the handler threw
+  Count errors_memory{0};   // 503: none for a connection's buffers, or for a request
 
   Count threads_started{0};
   Count workers_peak{0};

@@ -7,11 +7,10 @@
 
 namespace spawnpool {
 
-// How the context and the buffers of a connection are come by. Either way a body, or a block of a
-// request's memory, above RequestContext::max_kept_bytes comes from the heap each time.
+// How the context and the buffers of a connection are come by.
 enum class MemoryPolicy {
   fresh,   // buffers anew per connection, context anew per request: net/http's way
-  reused,  // both kept and recycled: fasthttp's way
+  reused,  // both kept and recycled, as large as a request has made them: fasthttp's way
 };
 
 // Limits of one connection. Every time-out must be positive: nothing waits for ever.

@@ -1,7 +1,6 @@
 #include "servers/core/lingering_close.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -33,6 +32,8 @@ LingeringClose::LingeringClose(std::chrono::milliseconds linger)
     throw std::system_error(errno, std::generic_category(), "eventfd");
   }
   arriving_.reserve(capacity);
+  entries_.reserve(capacity);
+  polled_.reserve(capacity + 1);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -75,42 +76,38 @@ bool LingeringClose::hold(Socket& socket) {
 }
 
 void LingeringClose::run() {
-  std::vector<Entry> entries;
-  std::vector<pollfd> polled;
-  entries.reserve(capacity);
-  polled.reserve(capacity + 1);
   for (;;) {
     bool stopping = false;
     {
       const std::lock_guard lock(mutex_);
       stopping = stopping_;
-      std::move(arriving_.begin(), arriving_.end(), std::back_inserter(entries));
+      std::move(arriving_.begin(), arriving_.end(), std::back_inserter(entries_));
       arriving_.clear();
     }
     const auto now = std::chrono::steady_clock::now();
-    const std::size_t before = entries.size();
-    std::erase_if(entries, [&](const Entry& entry) {
+    const std::size_t before = entries_.size();
+    std::erase_if(entries_, [&](const Entry& entry) {
       return !drain(entry.socket.fd()) || entry.deadline <= now;
     });
-    if (entries.size() != before) {
+    if (entries_.size() != before) {
       const std::lock_guard lock(mutex_);
-      held_ -= before - entries.size();
+      held_ -= before - entries_.size();
     }
-    if (stopping && entries.empty()) {
+    if (stopping && entries_.empty()) {
       return;
     }
-    polled.assign(1, {wake_fd_, POLLIN, 0});
+    polled_.assign(1, {wake_fd_, POLLIN, 0});
     auto next = std::chrono::steady_clock::time_point::max();
-    for (const Entry& entry : entries) {
-      polled.push_back({entry.socket.fd(), POLLIN, 0});
+    for (const Entry& entry : entries_) {
+      polled_.push_back({entry.socket.fd(), POLLIN, 0});
       next = std::min(next, entry.deadline);
     }
     int timeout = -1;  // woken by close() and by finish()
-    if (!entries.empty()) {
+    if (!entries_.empty()) {
       const auto wait = std::chrono::ceil<std::chrono::milliseconds>(next - now);
       timeout = static_cast<int>(std::max<std::chrono::milliseconds::rep>(wait.count(), 0));
     }
-    poll(polled.data(), polled.size(), timeout);
+    poll(polled_.data(), polled_.size(), timeout);
     eventfd_t ignored = 0;
     eventfd_read(wake_fd_, &ignored);
   }

@@ -1,6 +1,8 @@
 // Closes sockets whose peer may still be sending, without losing the answer to it.
 #pragma once
 
+#include <poll.h>
+
 #include <chrono>
 #include <cstddef>
 #include <mutex>
@@ -49,6 +51,10 @@ class LingeringClose {
   bool stopping_ = false;        // guarded by mutex_
   std::size_t held_ = 0;         // guarded by mutex_: arriving and being lingered on
   int wake_fd_ = -1;
+
+  // The thread's own. Reserved before it starts: want of memory in it would end the server.
+  std::vector<Entry> entries_;
+  std::vector<pollfd> polled_;
   std::thread thread_;
 };
 

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "servers/core/connection_registry.hpp"
-#include "servers/log.hpp"
 
 namespace spawnpool {
 
@@ -66,8 +65,7 @@ void ThreadPerConnection::serve(Socket socket) {
   try {
     memory = take_memory();
   } catch (const std::bad_alloc&) {
-    log_error("connection dropped", "out of memory");
-    drop_admitted(server_, std::move(socket));
+    refuse_without_memory(server_, std::move(socket));
     return;
   }
   Connection(std::move(socket), server_, *memory).serve();

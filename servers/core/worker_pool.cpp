@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "servers/core/connection_registry.hpp"
-#include "servers/log.hpp"
 
 namespace spawnpool {
 
@@ -170,8 +169,7 @@ void WorkerPool::serve(Worker& worker) {
   try {
     memory = new_memory();
   } catch (const std::bad_alloc&) {
-    log_error("connection dropped", "out of memory");
-    drop_admitted(server_, std::move(worker.socket));
+    refuse_without_memory(server_, std::move(worker.socket));
     return;
   }
   Connection(std::move(worker.socket), server_, *memory).serve();

@@ -108,7 +108,7 @@ bool is_valid_host(std::string_view text) {
 
 RequestParser::RequestParser(Request& request, std::vector<char>& body,
                              std::size_t max_header_bytes, std::uint64_t max_body_bytes)
-    : request_(request), body_(body) {
+    : request_(request), body_(body), max_body_bytes_(max_body_bytes) {
   header_limit(static_cast<std::uint32_t>(max_header_bytes));
   body_limit(max_body_bytes);
 }
@@ -236,6 +236,10 @@ void RequestParser::on_body_init_impl(const boost::optional<std::uint64_t>& leng
 }
 
 std::size_t RequestParser::on_body_impl(string_view bytes, error_code& /*ec*/) {
+  const std::size_t needed = body_.size() + bytes.size();
+  if (needed > body_.capacity()) {  // doubled as ever, but not beyond what a body can need
+    body_.reserve(std::max(needed, std::min(2 * body_.capacity(), max_body_bytes_)));
+  }
   body_.insert(body_.end(), bytes.begin(), bytes.end());
   return bytes.size();
 }

@@ -21,7 +21,7 @@ struct Refusal {
 
 // Parses one request. The header's bytes must stay where they are until the handler is done, since
 // the Request's views point at them; body bytes are copied. One object per request; it allocates
-// nothing itself, `body` and `request.fields` grow when they must.
+// nothing itself, `request.fields` and `body` grow when they must, the latter to max_body_bytes.
 //
 // Refused beyond what Beast refuses (RFC 9110, RFC 9112): a missing, empty, repeated or malformed
 // Host; any Transfer-Encoding but one final "chunked"; Transfer-Encoding in HTTP/1.0; a repeated or
@@ -66,6 +66,7 @@ class RequestParser final : private boost::beast::http::basic_parser<true> {
 
   Request& request_;
   std::vector<char>& body_;
+  const std::size_t max_body_bytes_;
   const char* input_begin_ = nullptr;  // of the bytes being parsed, to tell a view from a copy
   const char* input_end_ = nullptr;
   Refusal refusal_;

@@ -387,6 +387,18 @@ TEST(RequestParser, CountsTheBodyLimitWithoutTheChunking) {
       Parsed(get("/", "Content-Length: 100\r\n") + std::string(max_body_bytes, 'x')).done());
 }
 
+// A connection keeps the memory, so the limit is to bound that, too.
+TEST(RequestParser, TakesNoMoreMemoryThanTheLargestBodyNeeds) {
+  std::string chunks;
+  for (int i = 0; i < 10; ++i) {
+    chunks += "a\r\n0123456789\r\n";
+  }
+  const Parsed parsed(chunked(chunks + "0\r\n\r\n"));
+  EXPECT_TRUE(parsed.done());
+  EXPECT_EQ(parsed.request.body.size(), max_body_bytes);
+  EXPECT_EQ(parsed.body.capacity(), max_body_bytes);
+}
+
 TEST(RequestParser, TakesNoMemoryForABodyThatIsOnlyClaimed) {
   Request request;
   std::vector<char> body;

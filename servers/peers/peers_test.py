@@ -378,6 +378,19 @@ def test_nginx_leaves_nothing_behind() -> None:
         assert not (BUILD / "servers/peers/nginx" / f"{server.port}.pid").exists()
 
 
+def test_nginx_is_started_by_the_distributions_own_python(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "argparse.py").write_text("raise SystemExit('not the distribution')")
+    done = subprocess.run(
+        [program("nginx"), "--version"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=BOUND,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("peer-nginx ")
+
+
 @pytest.mark.parametrize("name", PACKAGES)
 def test_is_measured_by_the_suite(name: str) -> None:
     """A trial as the suite `peers` has it, only shorter; Go's heap is not what the trial counts."""

@@ -120,7 +120,7 @@ bool Client::fill() {
   return false;
 }
 
-Answer Client::receive() {
+Answer Client::receive(bool to_head) {
   constexpr std::string_view head_end = "\r\n\r\n";
   constexpr std::string_view length_name = "\r\nContent-Length: ";
   Answer answer;
@@ -139,7 +139,7 @@ Answer Client::receive() {
   }
   answer.close = answer.head.find("\r\nConnection: close\r\n") != std::string::npos;
   std::size_t length = 0;
-  if (const std::size_t at = answer.head.find(length_name); at != std::string::npos) {
+  if (const std::size_t at = answer.head.find(length_name); at != std::string::npos && !to_head) {
     std::from_chars(answer.head.data() + at + length_name.size(),
                     answer.head.data() + answer.head.size(), length);
   }
@@ -158,6 +158,16 @@ Answer Client::receive() {
 Answer Client::get(std::string_view target, std::string_view fields) {
   send(get_request(target, fields));
   return receive();
+}
+
+bool Client::begin_post(std::string_view target, std::size_t size, std::string_view fields) {
+  std::string request = "POST ";
+  request += target;
+  request += " HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: ";
+  request += std::to_string(size) + "\r\n";
+  request += fields;
+  request += "\r\n";
+  return send(request) && receive().status == 100;
 }
 
 End Client::await_end() {

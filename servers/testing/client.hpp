@@ -52,11 +52,16 @@ class Client {
   // Sends all of it. False when the peer has closed or reset the connection.
   bool send(std::string_view bytes);
 
-  // Reads one answer, to a request with any method but HEAD.
-  Answer receive();
+  // Reads one answer. The answer to a HEAD request (`to_head`) has no body, whatever its length.
+  Answer receive(bool to_head = false);
 
   // "GET target" and its answer; `fields` are further header lines, each with its line break.
   Answer get(std::string_view target, std::string_view fields = {});
+
+  // Sends all of a POST but its body of `size` bytes, and awaits "100 Continue": then the request
+  // is under way, and stays so until the body is sent. False when the server says something else.
+  [[nodiscard]] bool begin_post(std::string_view target, std::size_t size,
+                                std::string_view fields = {});
 
   // Discards what comes until the peer ends the connection.
   End await_end();

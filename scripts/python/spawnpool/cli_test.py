@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ from spawnpool.full_disk import no_room
 from spawnpool.results import write_result
 from spawnpool.testing import example_result, fail
 
-COMMAND = paths.ROOT / "scripts" / "spawnpool"
+ROOT = paths.ROOT
+COMMAND = ROOT / "scripts" / "spawnpool"
 
 
 def _refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -23,11 +25,34 @@ def _refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return captured.err
 
 
-def test_the_command_runs_by_the_distributions_interpreter() -> None:
-    assert COMMAND.read_text().splitlines()[0] == "#!/usr/bin/python3"
+def test_version() -> None:
     done = subprocess.run([COMMAND, "--version"], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"spawnpool {paths.version()}\n"
+
+
+@pytest.mark.parametrize(
+    "command, status, words",
+    [
+        ([COMMAND, "plot", "no.json"], 2, "cannot read no.json: No such file"),
+        ([ROOT / "scripts" / "load_bench.py", "--help"], 0, "usage: "),
+    ],
+)
+def test_the_distributions_own_python_and_packages(
+    command: list[str], status: int, words: str, tmp_path: Path
+) -> None:
+    assert Path(command[0]).read_text().splitlines()[0] == "#!/usr/bin/python3 -Es"
+    user_site = f".local/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    for folder in ("path", user_site):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "numpy.py").write_text("raise SystemExit('not the distribution')")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    for poison in ({"PYTHONPATH": str(tmp_path / "path")}, {"HOME": str(tmp_path)}):
+        done = subprocess.run(
+            command, env=kept | poison, capture_output=True, text=True, timeout=30
+        )
+        assert done.returncode == status, done.stderr
+        assert words in done.stdout + done.stderr
 
 
 def test_a_missing_module_names_the_mend() -> None:

@@ -149,9 +149,10 @@ def _await_load(process: "subprocess.Popen[str]") -> set[tuple[int, str]]:
     return found
 
 
-def test_a_run_ends_in_a_table_and_a_valid_result(tmp_path: Path) -> None:
+@pytest.mark.parametrize("driver", ["builtin", "wrk"])
+def test_a_run_ends_in_a_table_and_a_valid_result(tmp_path: Path, driver: str) -> None:
     out = tmp_path / "result.json"
-    done = _run(_suite(tmp_path), "--out", out, "--seed", 5)
+    done = _run(_suite(tmp_path), "--out", out, "--seed", 5, "--driver", driver)
     assert (done.returncode, done.stderr.count("\n")) == (0, 8), done.stderr
     result = _result(out)
     assert result["suite"]["seed"] == 5 and result["suite"]["pairs"] == 2
@@ -160,6 +161,7 @@ def test_a_run_ends_in_a_table_and_a_valid_result(tmp_path: Path) -> None:
     )
     for trial in result["trials"]:
         assert trial["status"] == "valid" and trial["load"]["requests"] > 0
+        assert trial["driver"] == driver
         histogram = decode(trial["load"]["latency_histogram"])
         assert histogram.total == trial["load"]["requests"]
         # The histogram keeps three digits.

@@ -131,6 +131,8 @@ def trial_spec(suite: Json, planned: PlannedTrial, seed: int) -> Json:
             spec[key] = suite[key]
     spec["limits"] = {**suite["limits"], **scenario.get("limits", {})}
     first = planned.block == 0 and planned.position < len(suite["targets"])
-    if suite["accounting"] and not first:  # what is counted is the same each time, and takes seconds
+    if (
+        suite["accounting"] and not first
+    ):  # what is counted is the same each time, and takes seconds
         spec["accounting"] = {**suite["accounting"], "syscalls": False, "instructions": False}
     return spec
