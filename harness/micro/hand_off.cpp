@@ -60,10 +60,16 @@ double hand_to_thread(const pthread_attr_t* attributes, Clock::time_point given)
   return seconds(start->begun - given);
 }
 
+#ifdef __SANITIZE_THREAD__
+constexpr std::size_t sanitizer_bytes = 1024 * 1024;  // it keeps its own state on the stack as well
+#else
+constexpr std::size_t sanitizer_bytes = 0;
+#endif
+
 // A stack with a guard page, mapped in the two steps of glibc and unmapped again.
 class FreshStack {
  public:
-  explicit FreshStack(std::size_t size) : size_(size) {
+  explicit FreshStack(std::size_t size) : size_(size + sanitizer_bytes) {
     memory_ = static_cast<char*>(
         mmap(nullptr, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0));
     is_mapped_ = memory_ != MAP_FAILED &&

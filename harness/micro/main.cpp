@@ -1,8 +1,11 @@
 // spawnpool-micro: Google Benchmark over the parts of a request's way. Takes Google Benchmark's own
-// flags; the benchmarks register themselves. Exit status: 0 they have run, those that found an
-// error among them; 2 an unknown option, or a filter that fits no benchmark.
+// flags; the benchmarks register themselves. Allocations are counted unless benchmarks are
+// repeated. Exit status: 0 they have run, those that found an error among them; 2 an unknown
+// option, or a filter that fits no benchmark.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <iostream>
 #include <string_view>
 
@@ -27,6 +30,17 @@ class MemoryManager final : public benchmark::MemoryManager {
   // NOLINTEND(modernize-use-override)
 };
 
+// Whether the flag or its variable in the environment asks for repetitions. Google Benchmark before
+// 2025 keeps pointers to their memory results in a vector that grows: what it would print is what
+// lies there by then.
+bool may_repeat(int argc, char** argv) {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): there are no other threads yet
+  return std::getenv("BENCHMARK_REPETITIONS") != nullptr ||
+         std::any_of(argv + 1, argv + argc, [](std::string_view argument) {
+           return argument.starts_with("--benchmark_repetitions");
+         });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -34,6 +48,7 @@ int main(int argc, char** argv) {
     std::cout << "spawnpool-micro " << spawnpool::cli::version() << '\n';
     return spawnpool::cli::exit_ok;
   }
+  const bool counts = spawnpool::micro::counts_heap_use() && !may_repeat(argc, argv);
   benchmark::Initialize(&argc, argv);
   if (argc > 1) {
     spawnpool::cli::print_error("spawnpool-micro", std::string("unknown option '") + argv[1] +
@@ -41,7 +56,7 @@ int main(int argc, char** argv) {
     return spawnpool::cli::exit_usage;
   }
   MemoryManager memory_manager;
-  if (spawnpool::micro::counts_heap_use()) {
+  if (counts) {
     benchmark::RegisterMemoryManager(&memory_manager);
   }
   if (benchmark::RunSpecifiedBenchmarks() == 0) {  // it has said why
