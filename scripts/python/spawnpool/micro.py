@@ -20,8 +20,18 @@ OVERHEAD_SECONDS = 60
 OVERHEAD_FACTOR = 50
 
 # Names of Google Benchmark; what its versions tell beyond these is left out.
-DESCRIBED = ("name", "family_index", "per_family_instance_index", "run_name", "run_type")
-DESCRIBED += ("repetitions", "repetition_index", "threads", "time_unit", "error_message")
+DESCRIBED = (
+    "name",
+    "family_index",
+    "per_family_instance_index",
+    "run_name",
+    "run_type",
+    "repetitions",
+    "repetition_index",
+    "threads",
+    "time_unit",
+    "error_message",
+)
 MEASURED = ("iterations", "real_time", "cpu_time", "allocs_per_iter", "max_bytes_used")
 NANOSECONDS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 # What Google Benchmark appends to a name to say which time it tells.
