@@ -1,5 +1,6 @@
 """Runs the real spawnpool-micro, with benchmarks of a millisecond."""
 import math
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,24 @@ def test_without_the_program_the_build_is_asked_for(
     monkeypatch.setenv("SPAWNPOOL_BUILD", str(tmp_path))
     with pytest.raises(UsageError, match="bin/spawnpool-micro is missing: build it with"):
         micro_names(_asked())
+
+
+@pytest.mark.parametrize(
+    "flag, line",
+    [
+        ("--frobnicate", "unknown option '--frobnicate' (see spawnpool-micro --help)"),
+        (
+            "--benchmark_filter=no_such",
+            "nothing to run (see spawnpool-micro --benchmark_list_tests)",
+        ),
+    ],
+)
+def test_the_program_exits_2_and_says_the_mend(flag: str, line: str) -> None:
+    done = subprocess.run(
+        [paths.binary("spawnpool-micro"), flag], capture_output=True, text=True, timeout=20
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == f"spawnpool-micro: {line}"
 
 
 def test_every_benchmark_is_an_entry_with_its_times_and_allocations() -> None:
