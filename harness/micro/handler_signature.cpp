@@ -11,6 +11,7 @@
 #include <cstring>
 #include <string>
 
+#include "harness/micro/heap_use.hpp"
 #include "servers/request_context.hpp"
 
 namespace {
@@ -110,10 +111,12 @@ void handler_signature(benchmark::State& state, std::string_view (*run)(Fixture&
     state.SkipWithError("this form of the handler answers other bytes than the context form");
     return;
   }
+  spawnpool::micro::count_from_here();
   for ([[maybe_unused]] auto _ : state) {
     benchmark::DoNotOptimize(run(fixture).size());
     benchmark::ClobberMemory();
   }
+  spawnpool::micro::count_to_here();
 }
 
 BENCHMARK_CAPTURE(handler_signature, context, run_context);

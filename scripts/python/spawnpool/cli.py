@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="spawnpool",
         description="Compares HTTP serving models: a thread per connection against a worker pool.",
-        epilog="Exit status: 0 done; 1 some trials failed or are invalid; 2 a mistake in what was "
+        epilog="Exit status: 0 done; 1 some trials failed or are invalid, or a micro-benchmark failed; 2 a mistake in what was "
         "asked, with the mend; 128 + signal when interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"spawnpool {paths.version()}")

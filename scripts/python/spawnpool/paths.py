@@ -54,11 +54,12 @@ def peers() -> list[Path]:
 
 
 def measured_files() -> list[Path]:
-    """What measures and what is measured, as built: servers, the trial and its libraries."""
+    """What measures and what is measured, as built: servers, the trial, the micro-benchmarks and libraries."""
     executables = [
         binary(name) for name in ("spawnpool-server", "spawnpool-trial", "spawnpool-load")
     ]
-    return executables + peers() + sorted(build_dir().glob("lib/*.so"))
+    micro = sorted(bin_dir().glob("spawnpool-micro"))  # only suites that ask for it need it
+    return executables + micro + peers() + sorted(build_dir().glob("lib/*.so"))
 
 
 def version() -> str:

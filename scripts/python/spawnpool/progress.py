@@ -10,22 +10,23 @@ from rich.progress import TimeElapsedColumn, TimeRemainingColumn
 from spawnpool.documents import Json
 from spawnpool.load import point_title
 from spawnpool.metrics import leaf
+from spawnpool.micro import micro_failures
 from spawnpool.table import number
 
 
 @contextmanager
-def progress(done: int, left: int) -> Iterator[Callable[[str, Json], None]]:
-    """Shows on stderr how far the run is: a bar on a terminal, else a line per trial.
+def progress(done: int, left: int) -> Iterator[Callable[[str], None]]:
+    """Shows on stderr how far the run is: a bar on a terminal, else a line per step.
 
-    Yields what to call with each trial and what it is of, "trials" or "calibration"."""
+    Yields what to call after each step, a trial or the micro-benchmarks, with what it found."""
     console = Console(stderr=True)
     if not console.is_terminal:
         count = done
 
-        def print_line(kind: str, trial: Json) -> None:
+        def print_line(found: str) -> None:
             nonlocal count
             count += 1
-            print(f"[{count}/{done + left}] {_describe(kind, trial)}", file=sys.stderr, flush=True)
+            print(f"[{count}/{done + left}] {found}", file=sys.stderr, flush=True)
 
         yield print_line
         return
@@ -44,13 +45,14 @@ def progress(done: int, left: int) -> Iterator[Callable[[str, Json], None]]:
     ) as bar:
         task = bar.add_task("running", total=done + left, completed=done)
 
-        def advance(kind: str, trial: Json) -> None:
-            bar.update(task, advance=1, description=_describe(kind, trial))
+        def advance(found: str) -> None:
+            bar.update(task, advance=1, description=found)
 
         yield advance
 
 
-def _describe(kind: str, trial: Json) -> str:
+def describe_trial(kind: str, trial: Json) -> str:
+    """A trial in a line; `kind` is "trials" or "calibration"."""
     where = "calibration, " if kind == "calibration" else ""
     where += f"{trial['target']}, {point_title(trial['scenario'], trial['point'])}"
     if trial["status"] != "valid":
@@ -59,3 +61,11 @@ def _describe(kind: str, trial: Json) -> str:
     offered = leaf(trial, "load.offered_rps")
     of_offered = "" if offered is None else f" of {number(offered)} offered"
     return f"{where}: {number(rate)}{of_offered} requests/s, p99 {number(p99)} µs"
+
+
+def describe_micro(runs: list[Json]) -> str:
+    """A repetition of the micro-benchmarks in a line."""
+    place = f"repetition {runs[0]['repetition_index'] + 1} of {runs[0]['repetitions']}"
+    failed = len(micro_failures(runs))
+    told = f"micro-benchmarks, {place}: {len(runs)} runs"
+    return f"{told}, {failed} failed" if failed else told

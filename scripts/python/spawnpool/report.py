@@ -10,9 +10,10 @@ from markupsafe import Markup
 
 from spawnpool.documents import Json
 from spawnpool.load import load_words
+from spawnpool.micro import micro_failures
 from spawnpool.plots import figures
 from spawnpool.results import ResultSchema, read_result
-from spawnpool.table import comparisons, failures, notes
+from spawnpool.table import MICRO_COLUMNS, comparisons, failures, micro_rows, notes
 
 
 def report(result_path: Path, out: Path) -> None:
@@ -38,11 +39,15 @@ def render(result: Json) -> str:
         context=result["context"],
         suite=result["suite"],
         trials=result["trials"],
-        failures=failures(result["calibration"], "calibration, ") + failures(result["trials"]),
+        failures=failures(result["calibration"], "calibration, ")
+        + failures(result["trials"])
+        + micro_failures(result["micro"]),
         calibration=result["calibration"],
         open_loop=any(trial["load"]["offered_rps"] is not None for trial in result["trials"]),
         closed_loop=any(trial["load"]["offered_rps"] is None for trial in result["trials"]),
         comparisons=list(comparisons(result["summary"])),
+        micro=micro_rows(result["micro"]),
+        micro_columns=MICRO_COLUMNS,
         notes=notes(result),
         pictures=_pictures(result) if drawable else [],
         environment=list(_environment(result["context"]).items()),

@@ -6,7 +6,7 @@ import pytest
 
 from spawnpool.report import render, report
 from spawnpool.results import write_result
-from spawnpool.table import comparisons
+from spawnpool.table import comparisons, micro_rows
 from spawnpool.testing import example_result, fail
 
 VOID = {"meta", "br", "link", "img", "input"}
@@ -109,7 +109,7 @@ def test_what_targets_say_is_shown_as_text() -> None:
     page = render(result)
     assert "<script>" not in page and "<b>bold" not in page
     assert "wrong-answer: got &lt;script&gt;" in page
-    assert "Trials that are not valid" in page
+    assert "What is not valid" in page
 
 
 def test_a_result_of_failures_alone_still_has_its_page(tmp_path: Path) -> None:
@@ -120,3 +120,13 @@ def test_a_result_of_failures_alone_still_has_its_page(tmp_path: Path) -> None:
     report(tmp_path / "result.json", tmp_path / "new" / "report.html")
     page = (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
     assert "there is nothing to draw" in page and page.count("error-share: too many") == 36
+
+
+def test_micro_benchmarks_are_on_the_page_where_there_are_any(page: str) -> None:
+    result = example_result(suite_name="signature")
+    words = " ".join(_Page(render(result)).words)
+    for row in micro_rows(result["micro"]):
+        assert row.benchmark in words and row.real_time in words and row.spread in words
+    result["micro"][0].update(error_occurred=True, error_message="no luck")
+    assert "failed: route/miss: no luck" in render(result)
+    assert "icro-benchmark" not in page

@@ -15,7 +15,8 @@ from spawnpool.paths import RESULTS
 from spawnpool.plan import trial_key
 from spawnpool.summary import summarize
 
-SCHEMA_VERSION = 2  # 1 was before spawnpool-load: its trials lack what every trial tells now
+# 1 was before spawnpool-load: its trials lack what every trial tells now. 2 had no micro-benchmarks.
+SCHEMA_VERSION = 3
 
 
 class InvalidResult(Exception):
@@ -23,8 +24,8 @@ class InvalidResult(Exception):
 
 
 class ResultSchema:
-    """results/schema.json and the rule it cannot state: every null of a trial has its reason in
-    `unmeasured`, and nothing else has."""
+    """results/schema.json and the rule it cannot state: every null of a trial and of a
+    micro-benchmark has its reason in `unmeasured`, and nothing else has."""
 
     def __init__(self) -> None:
         schema = load_schema(RESULTS / "schema.json")
@@ -58,6 +59,12 @@ class ResultSchema:
                 if trial_key(trial) not in planned:
                     raise InvalidResult(f"{kind}[{index}]: is not {name}, or there twice")
                 planned.remove(trial_key(trial))
+        for index, entry in enumerate(document["micro"]):
+            wrong = _unexplained(entry)
+            if wrong is not None:
+                raise InvalidResult(f"micro[{index}].{wrong}")
+        if document["micro"] and "micro" not in suite:
+            raise InvalidResult("micro: is not asked for by the suite")
 
     def failed_trial(self, spec: Json, started_at: str, code: str, message: str) -> Json:
         """The TrialResult of a trial that gave none itself."""
@@ -101,9 +108,9 @@ def _null_paths(tree: Json, prefix: str = "") -> Iterator[str]:
             yield from _null_paths(value, f"{prefix}{key}.")
 
 
-def _unexplained(trial: Json) -> str | None:
-    nulls = set(_null_paths({key: trial[key] for key in trial if key != "unmeasured"}))
-    explained = set(trial["unmeasured"])
+def _unexplained(record: Json) -> str | None:
+    nulls = set(_null_paths({key: record[key] for key in record if key != "unmeasured"}))
+    explained = set(record["unmeasured"])
     for path in sorted(nulls - explained):
         return f"{path}: is null without a reason in unmeasured"
     for path in sorted(explained - nulls):

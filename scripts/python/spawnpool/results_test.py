@@ -25,6 +25,38 @@ def _result() -> Json:
 
 def test_the_example_is_valid(result: Json) -> None:
     SCHEMA.check_document(result)
+    SCHEMA.check_document(example_result(suite_name="signature"))
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"real_time": -1}, "micro[3].real_time: -1 is less than the minimum"),
+        ({"real_time": None}, "micro[3].real_time: is null without a reason in unmeasured"),
+        ({"time_unit": "m"}, "micro[3].time_unit: 'm' is not one of"),
+        ({"run_type": "aggregate"}, "micro[3].run_type: 'iteration' was expected"),
+        ({"total_allocated_bytes": 3}, "micro[3]: Additional properties"),
+        ({"error_occurred": True}, "micro[3]: 'error_message' is a required property"),
+        ({"error_message": "no"}, "micro[3].error_message: False schema does not allow 'no'"),
+        ({"unmeasured": {"cpu_time": "no"}}, "micro[3].unmeasured['cpu_time']: gives a reason for"),
+    ],
+)
+def test_a_wrong_micro_benchmark_is_found_with_its_place(change: Json, words: str) -> None:
+    result = example_result(suite_name="signature")
+    result["micro"][3].update(change)
+    with pytest.raises(InvalidResult) as error:
+        SCHEMA.check_document(result)
+    assert str(error.value).startswith(words)
+
+
+def test_micro_benchmarks_are_those_that_the_suite_asks_for() -> None:
+    result = example_result(suite_name="signature")
+    del result["suite"]["micro"]
+    with pytest.raises(InvalidResult, match="micro: is not asked for by the suite"):
+        SCHEMA.check_document(result)
+    del result["micro"]
+    with pytest.raises(InvalidResult, match="top level: 'micro' is a required property"):
+        SCHEMA.check_document(result)
 
 
 @pytest.mark.parametrize(
@@ -187,10 +219,10 @@ def test_claim_never_takes_an_existing_file(tmp_path: Path) -> None:
         (b'{"benchmarks": []}', "is no spawnpool result"),
         (
             b'{"schema_version": 1}',
-            "has schema version 1, this reads 2: run the suite again, or read it with the spawnpool "
+            "has schema version 1, this reads 3: run the suite again, or read it with the spawnpool "
             "that wrote it",
         ),
-        (b'{"schema_version": 2}', "is no valid result: top level: "),
+        (b'{"schema_version": 3}', "is no valid result: top level: "),
     ],
 )
 def test_no_result_is_refused_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:

@@ -1,4 +1,5 @@
-"""The command `run`: every trial of a suite, written to the result after each."""
+"""The command `run`: every trial of a suite, written to the result after each, and its
+micro-benchmarks."""
 import random
 import sys
 from collections.abc import Sequence
@@ -8,18 +9,20 @@ from pathlib import Path
 
 from spawnpool import paths
 from spawnpool.calibration import calibration_plan, calibration_suite, resolved
+from spawnpool.child import Interruption
 from spawnpool.context import gather_context, utc_now
 from spawnpool.documents import Json
 from spawnpool.errors import UsageError
+from spawnpool.micro import micro_done, micro_failures, micro_names, micro_planned, run_micro
 from spawnpool.plan import PAIRS_PER_BLOCK, PlannedTrial, draw_plan, trial_key
 from spawnpool.preflight import Build, check_driver, check_options
-from spawnpool.progress import progress
+from spawnpool.progress import describe_micro, describe_trial, progress
 from spawnpool.results import SCHEMA_VERSION, ResultSchema, claim, read_result
 from spawnpool.results import write_result
 from spawnpool.suite import available, load_suite, override, trial_spec
 from spawnpool.summary import summarize
 from spawnpool.table import failures, print_tables
-from spawnpool.trial import Interruption, run_trial
+from spawnpool.trial import run_trial
 
 # What has to be the same for trials to go into one result.
 SAME_CONTEXT = ("hostname", "kernel", "cpu_model", "affinity", "binaries", "versions")
@@ -40,7 +43,8 @@ class RunOptions:
 
 def run(options: RunOptions) -> int:
     """Runs what is planned and not yet in the result. Returns the exit status: 0 every trial is
-    valid, 1 some are not, 128 + the signal that ended it. UsageError for the user's mistakes."""
+    valid, 1 some are not or a micro-benchmark failed, 128 + the signal that ended it. UsageError for the user's mistakes.
+    """
     suite = load_suite(options.suite)
     suite = available(override(suite, options.targets, options.blocks, options.driver))
     for skip in suite["skipped"]:
@@ -51,6 +55,7 @@ def run(options: RunOptions) -> int:
     trial_binary = paths.binary("spawnpool-trial")
     check_driver(suite)
     check_options(suite)
+    benchmarks = micro_names(suite["micro"]) if "micro" in suite else []
 
     schema = ResultSchema()
     build = Build()
@@ -83,13 +88,21 @@ def run(options: RunOptions) -> int:
                     raise
                 if trial is not None:
                     recorder.add(kind, trial)
-                    report(kind, trial)
+                    report(describe_trial(kind, trial))
 
         run_all(calibration_plan(suite), "calibration", calibration_suite(suite))
         if interruption.signal is None:
             recorder.resolve()
         plan = [PlannedTrial(**planned) for planned in result["suite"]["planned"]]
         run_all(plan, "trials", suite)
+        for index in micro_planned(suite):
+            if index in micro_done(result["micro"]) or interruption.signal is not None:
+                continue
+            build.check()
+            runs = run_micro(benchmarks, suite["micro"], index, interruption)
+            if runs is not None:
+                recorder.add_micro(runs)
+                report(describe_micro(runs))
         if interruption.signal is not None and _count(result)[0] < total:
             _say_how_to_resume(options, out, result)
             return 128 + interruption.signal
@@ -97,10 +110,12 @@ def run(options: RunOptions) -> int:
 
 
 def _count(result: Json) -> tuple[int, int]:
-    """How many trials, with those of the calibration, are done and how many there are in all."""
+    """How many steps are done and how many there are in all: trials, those of the calibration too,
+    and repetitions of the micro-benchmarks."""
     suite = result["suite"]
-    done = len(result["calibration"]) + len(result["trials"])
-    return done, len(calibration_plan(suite)) + len(suite["planned"])
+    trials = len(result["calibration"]) + len(result["trials"])
+    planned = len(calibration_plan(suite)) + len(suite["planned"])
+    return trials + len(micro_done(result["micro"])), planned + len(micro_planned(suite))
 
 
 def _measure(
@@ -130,6 +145,11 @@ class Recorder:
     def add(self, kind: str, trial: Json) -> None:
         """`kind` is "trials" or "calibration"."""
         self._result[kind].append(trial)
+        self.write()
+
+    def add_micro(self, runs: list[Json]) -> None:
+        """A repetition of the micro-benchmarks."""
+        self._result["micro"] += runs
         self.write()
 
     def resolve(self) -> None:
@@ -162,6 +182,7 @@ def _start(options: RunOptions, suite: Json, context: Json) -> tuple[Path, Json]
         "suite": {**suite, "seed": seed, "pairs": pairs, "planned": planned},
         "calibration": [],
         "trials": [],
+        "micro": [],
         "summary": [],
     }
 
@@ -196,7 +217,8 @@ def _say_how_to_resume(options: RunOptions, out: Path, result: Json) -> None:
     words += ["--driver", options.driver] if options.driver is not None else []
     words += ["--out", str(out), "--resume"]
     done, planned = _count(result)
-    print(f"interrupted: {out} holds {done} of {planned} trials; go on with", file=sys.stderr)
+    steps = "steps" if "micro" in result["suite"] else "trials"
+    print(f"interrupted: {out} holds {done} of {planned} {steps}; go on with", file=sys.stderr)
     print("  " + " ".join(words), file=sys.stderr)
 
 
@@ -204,6 +226,7 @@ def _conclude(out: Path, result: Json) -> int:
     print_tables(result, sys.stdout)
     print(f"result: {out}")
     wrong = failures(result["calibration"], "calibration, ") + failures(result["trials"])
+    wrong += micro_failures(result["micro"])
     for line in wrong:
         print(f"spawnpool: {line}", file=sys.stderr)
     return 1 if wrong else 0

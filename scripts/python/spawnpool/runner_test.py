@@ -344,6 +344,84 @@ def test_a_fraction_of_what_nobody_could_measure_is_no_rate(tmp_path: Path) -> N
     assert {t["reasons"][0]["code"] for t in result["trials"]} == {"no-saturation"}
 
 
+MICRO: Json = {"filter": "^route/miss$", "min_time": "1ms", "repetitions": 3}
+
+
+def test_micro_benchmarks_run_after_the_trials_and_once(tmp_path: Path) -> None:
+    suite = _suite(tmp_path, scenarios=_keep_alive(), accounting=None, micro=MICRO)
+    out = tmp_path / "result.json"
+    done = _run(suite, "--out", out, "--targets", "worker-pool")
+    assert done.stderr.splitlines()[2].startswith(
+        "[3/5] micro-benchmarks, repetition 1 of 3: 1 run"
+    )
+    result = _ended(done, out)
+    assert [(run["name"], run["repetition_index"]) for run in result["micro"]] == [
+        ("route/miss", index) for index in range(3)
+    ]
+    assert {run["allocs_per_iter"] for run in result["micro"]} == {0}
+    assert "spawnpool-micro" in result["context"]["binaries"]
+    assert "route/miss" in done.stdout
+
+    again = _run(suite, "--out", out, "--targets", "worker-pool", "--resume")
+    assert "[" not in again.stderr
+    assert _ended(again, out)["micro"] == result["micro"]
+
+
+def _await_micro(process: "subprocess.Popen[str]") -> int:
+    """Waits until the trials and a repetition are done and spawnpool-micro runs again; its pid."""
+    assert process.stderr is not None
+    while "repetition 1 of 3" not in process.stderr.readline():
+        assert process.poll() is None
+
+    def running() -> list[int]:
+        found = _descendants(process.pid)
+        return [pid for pid, _ in found if _names({(pid, "")}) == {"spawnpool-micro"}]
+
+    (pid,) = _await("spawnpool-micro", running)
+    return int(pid)
+
+
+def test_an_interrupted_repetition_is_run_again_and_no_other(tmp_path: Path) -> None:
+    micro = {**MICRO, "min_time": "1s"}
+    suite = _suite(tmp_path, scenarios=_keep_alive(), accounting=None, micro=micro)
+    out, only = tmp_path / "result.json", ("--targets", "worker-pool")
+    with _started(suite, "--out", out, *only) as process:
+        child = _await_micro(process)
+        process.send_signal(signal.SIGINT)
+        _, words = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 130, words
+    assert not _start_time(child)
+    before = _result(out)
+    assert [run["repetition_index"] for run in before["micro"]] == [0]
+    assert f"{out} holds 3 of 5 steps" in words
+    done = _run(suite, "--out", out, *only, "--resume")
+    assert done.stderr.startswith("[4/5] micro-benchmarks, repetition 2 of 3"), done.stderr
+    after = _ended(done, out)
+    assert after["micro"][0] == before["micro"][0] and after["trials"] == before["trials"]
+    assert [run["repetition_index"] for run in after["micro"]] == [0, 1, 2]
+
+
+def test_a_crash_of_the_micro_benchmarks_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
+    micro = {**MICRO, "min_time": "1s"}
+    suite = _suite(tmp_path, scenarios=_keep_alive(), accounting=None, micro=micro)
+    out = tmp_path / "result.json"
+    with _started(suite, "--out", out, "--targets", "worker-pool") as process:
+        os.kill(_await_micro(process), signal.SIGSEGV)
+        _, words = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 1, words
+    line = "spawnpool: failed: spawnpool-micro: spawnpool-micro was ended by SIGSEGV"
+    assert line in words.splitlines()
+    runs = [(run["name"], run["error_occurred"]) for run in _result(out)["micro"]]
+    assert runs == [("route/miss", False), ("spawnpool-micro", True), ("route/miss", False)]
+
+
+def test_a_filter_without_a_benchmark_ends_the_run_before_it_starts(tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    suite = _suite(tmp_path, micro={**MICRO, "filter": "^rout/"})
+    assert "micro.filter: '^rout/' is no" in _refused(_run(suite, "--out", out))
+    assert not out.exists()
+
+
 def _refused(done: "subprocess.CompletedProcess[str]") -> str:
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     return done.stderr

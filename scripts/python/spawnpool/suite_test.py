@@ -10,6 +10,7 @@ import pytest
 from spawnpool.calibration import calibration_plan
 from spawnpool.documents import Json
 from spawnpool.errors import UsageError
+from spawnpool.micro import micro_names
 from spawnpool.plan import PAIRS_PER_BLOCK, draw_plan
 from spawnpool.statistics import MINIMUM_PAIRS
 from spawnpool.paths import known_suites
@@ -28,6 +29,11 @@ def test_quick_has_the_pairs_an_interval_needs_and_takes_a_minute() -> None:
     assert PAIRS_PER_BLOCK * suite["blocks"] >= MINIMUM_PAIRS
     measured = seconds(suite["warmup"]) + seconds(suite["duration"])
     assert len(draw_plan(suite, 1)) * measured <= 60
+
+
+def test_every_shipped_filter_finds_micro_benchmarks() -> None:
+    asking = [suite["micro"] for suite in map(load_suite, known_suites()) if "micro" in suite]
+    assert len(asking) >= 2 and all(micro_names(asked) for asked in asking)
 
 
 @pytest.mark.parametrize("name", sorted(set(known_suites()) - {"churn", "peers"}))
@@ -106,6 +112,10 @@ def _edit(suite: Json, path: str, value: Any) -> None:
         ("scenarios/0/limits", {"error_share": 2}, "scenarios[0].limits.error_share: 2 is greater"),
         ("scenarios/0/expect/body_bytes", 3, "scenarios[0].expect: "),
         ("scenarios/0/expect", {"status": 200}, "scenarios[0].expect: "),
+        ("micro", {"filter": "x"}, "micro: 'min_time' is a required property"),
+        ("micro", {"filter": "", "min_time": "1s", "repetitions": 1}, "micro.filter: '' is too"),
+        ("micro", {"filter": "x", "min_time": "1", "repetitions": 1}, "micro.min_time: '1' does"),
+        ("micro", {"filter": "x", "min_time": "1s", "repetitions": 0}, "micro.repetitions: 0 is"),
         ("limits/error_share", 2, "limits.error_share: 2 is greater than the maximum of 1"),
     ],
 )

@@ -1,7 +1,7 @@
 """The comparison of two targets as rows of words, and as tables on a terminal."""
 import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, TextIO
 
 from rich.box import SIMPLE_HEAD
@@ -14,6 +14,7 @@ from spawnpool.calibration import saturations
 from spawnpool.documents import Json
 from spawnpool.load import point_title
 from spawnpool.metrics import METRICS, shown
+from spawnpool.micro import micro_medians
 from spawnpool.statistics import MINIMUM_PAIRS
 
 NOT_KNOWN = "–"
@@ -85,6 +86,45 @@ def comparisons(summary: list[Json]) -> Iterator[Comparison]:
             yield Comparison(title, pair["base"], pair["target"], rows or [NO_ROW])
 
 
+@dataclass(frozen=True)
+class MicroRow:
+    """One micro-benchmark, ready to show."""
+
+    benchmark: str
+    real_time: str
+    spread: str
+    cpu_time: str
+    allocations: str
+    repetitions: str
+
+
+MICRO_COLUMNS = (
+    "micro-benchmark",
+    "real time, ns",
+    "min to max",
+    "CPU time, ns",
+    "allocations",
+    "n",
+)
+
+
+def micro_rows(micro: list[Json]) -> list[MicroRow]:
+    """The cells under MICRO_COLUMNS, a row for each benchmark."""
+    return [
+        MicroRow(
+            medians.name,
+            number(medians.real_time),
+            NOT_KNOWN
+            if medians.low is None
+            else f"{number(medians.low)} to {number(medians.high)}",
+            number(medians.cpu_time),
+            number(medians.allocations),
+            str(medians.repetitions),
+        )
+        for medians in micro_medians(micro)
+    ]
+
+
 def _median(metric: Json) -> str:
     if metric["varies"]:
         return f"{number(metric['min'])} to {number(metric['max'])} (!)"
@@ -118,7 +158,20 @@ def notes(result: Json) -> list[str]:
         lines.append(
             "(!) a counted metric that varies between trials of one target: do not trust it"
         )
-    return lines + list(_idle_cores(result)) + list(_unsteady(result))
+    return lines + list(_idle_cores(result)) + list(_unsteady(result)) + _of_micro(result["micro"])
+
+
+def _of_micro(micro: list[Json]) -> list[str]:
+    if not micro:
+        return []
+    lines = [
+        "Micro-benchmarks: medians of n repetitions, per iteration. The real time of hand_off is that "
+        "of the hand-off alone, the CPU time of connection_life that of client and server together, "
+        "else of the thread that measures. Allocations are counted in runs of their own."
+    ]
+    told = [entry for entry in micro if not entry["error_occurred"]]
+    reasons = {e["unmeasured"]["allocs_per_iter"] for e in told if e["allocs_per_iter"] is None}
+    return lines + [f"allocations are not known: {reason}" for reason in sorted(reasons)]
 
 
 def _unsteady(result: Json) -> Iterator[str]:
@@ -211,6 +264,8 @@ def failures(trials: list[Json], what: str = "") -> list[str]:
 def print_tables(result: Json, file: TextIO) -> None:
     """Prints the summary, in lines of at most 100 columns or, rather than cut a number, longer."""
     tables = [_table(comparison) for comparison in comparisons(result["summary"])]
+    if result["micro"]:
+        tables.append(_micro_table(result["micro"]))
     endless = Console(width=10_000)
     width = max(Measurement.get(endless, endless.options, table).maximum for table in tables)
     console = Console(file=file, width=max(width, 100), highlight=False)
@@ -218,6 +273,17 @@ def print_tables(result: Json, file: TextIO) -> None:
         console.print(table)
     for line in notes(result):
         console.print(Text(line), width=100)
+
+
+def _micro_table(micro: list[Json]) -> Table:
+    table = Table(box=SIMPLE_HEAD)
+    for header in MICRO_COLUMNS:
+        table.add_column(
+            header, justify="left" if header == MICRO_COLUMNS[0] else "right", no_wrap=True
+        )
+    for row in micro_rows(micro):
+        table.add_row(*astuple(row))
+    return table
 
 
 def _table(comparison: Comparison) -> Table:

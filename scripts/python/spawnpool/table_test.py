@@ -1,5 +1,6 @@
 import io
 
+from spawnpool.micro import micro_medians
 from spawnpool.summary import summarize
 from spawnpool.table import comparisons, failures, notes, number, print_tables
 from spawnpool.testing import example_result, fail
@@ -134,3 +135,27 @@ def test_a_failure_is_one_line_with_its_reason() -> None:
     assert line.endswith("target-died-under-load: ended by SIGSEGV after 3 requests")
     trial["target_stderr"] = ["warming up", "out of luck"]
     assert failures([trial])[0].endswith("after 3 requests; stderr: out of luck")
+
+
+def test_micro_benchmarks_have_a_table_of_their_own() -> None:
+    result = example_result(suite_name="signature")
+    text = _printed(result)
+    (row,) = (line.split() for line in text.splitlines() if "route/miss" in line)
+    medians = micro_medians(result["micro"])[0]
+    assert row[1] == number(medians.real_time) and row[2:5:2] == [
+        number(medians.low),
+        number(medians.high),
+    ]
+    assert row[5:] == ["12.50", "0", "7"]
+    assert "hand_off/worker " in text and "manual_time" not in text
+    assert "Micro-benchmarks: medians of n repetitions" in text
+    assert "icro-benchmark" not in _printed(example_result())
+
+
+def test_allocations_nobody_counted_are_said() -> None:
+    result = example_result(suite_name="signature")
+    for entry in result["micro"]:
+        entry.update(allocs_per_iter=None, unmeasured={"allocs_per_iter": "not in this build"})
+    assert "allocations are not known: not in this build" in notes(result)
+    (row,) = (line.split() for line in _printed(result).splitlines() if "route/miss" in line)
+    assert row[6] == "–"

@@ -228,8 +228,38 @@ def example_result(rates: Mapping[str, float] | None = None, suite_name: str = "
         "suite": recorded,
         "calibration": calibration,
         "trials": trials,
+        "micro": example_micro(suite["micro"]) if "micro" in suite else [],
         "summary": summarize(recorded, trials),
     }
+
+
+def example_micro(asked: Json) -> list[Json]:
+    """The runs of two benchmarks in as many repetitions as a suite's `micro` asks for."""
+    draw = random.Random(1)
+    return [
+        {
+            "name": name,
+            "family_index": family,
+            "per_family_instance_index": 0,
+            "run_name": name,
+            "run_type": "iteration",
+            "repetitions": asked["repetitions"],
+            "repetition_index": index,
+            "threads": 1,
+            "iterations": 1000,
+            "real_time": time * draw.uniform(0.9, 1.1),
+            "cpu_time": time,
+            "time_unit": "ns",
+            "allocs_per_iter": 0.0,
+            "max_bytes_used": 0,
+            "error_occurred": False,
+            "unmeasured": {},
+        }
+        for index in range(asked["repetitions"])
+        for family, (name, time) in enumerate(
+            (("route/miss", 12.5), ("hand_off/worker/manual_time", 3456.7))
+        )
+    ]
 
 
 def fail(trial: Json, code: str, message: str) -> None:
