@@ -51,10 +51,22 @@ def test_a_step_leaves_its_exit_status() -> None:
 def test_a_signal_ends_the_step_with_all_it_started(
     number: signal.Signals, to_group: bool, status: int
 ) -> None:
-    # The pipe is at its end once nobody who could write to it is left.
-    with script("step sh -c 'echo begun; sleep 60; true'; echo after") as process:
+    # The pipe is at its end once nobody who could write to it is left. The step's own child has begun
+    # before it says so: a shell that is about to start one would not heed SIGINT.
+    step = (
+        "import subprocess as s; p = s.Popen(['sleep', '60']); print('begun', flush=True); p.wait()"
+    )
+    with script(f'step /usr/bin/python3 -c "{step}" 2>/dev/null; echo after') as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
         (os.killpg if to_group else os.kill)(process.pid, number)
         output, _ = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, output) == (status, "")
+
+
+def test_a_signal_that_comes_while_a_step_begins_ends_it_too() -> None:
+    # The step itself sends it as early as can be, so that some come before its number is known.
+    for _ in range(100):
+        with script("step sh -c 'kill -INT $PPID; exec sleep 60'; echo after") as process:
+            output, _ = process.communicate(timeout=PATIENCE_S)
+        assert (process.returncode, output) == (130, "")
