@@ -69,7 +69,7 @@ TEST_F(LoadTest, ClosedLoopOnKeptConnections) {
   EXPECT_EQ(outcome.total.connections_opened, 4);
   EXPECT_EQ(server_->counters().accepted, 4);
   EXPECT_GT(throughput(outcome), 0);
-  EXPECT_EQ(all.intervals.size(), 2);
+  EXPECT_EQ(all.intervals.size(), 4);
 }
 
 TEST_F(LoadTest, TheWarmUpIsApart) {

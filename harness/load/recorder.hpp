@@ -42,7 +42,7 @@ struct Interval {
 // A thread's record, and, merged, the record of all. Not thread-safe.
 class Recorder {
  public:
-  static constexpr nanoseconds interval = std::chrono::milliseconds(100);
+  static constexpr nanoseconds interval = std::chrono::milliseconds(50);
 
   // Waiting is of interest in open loop only.
   explicit Recorder(bool open_loop = true) : open_loop_(open_loop) {}

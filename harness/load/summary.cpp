@@ -59,10 +59,11 @@ void print_summary(std::ostream& out, const LoadSpec& spec, const LoadOutcome& o
   if (recorder.rejected > 0) {
     out << "  " << recorder.rejected << " refused by the server with 429 or 503\n";
   }
-  for (const Change& change : judge_steady_state(recorder.intervals).evidence) {
+  for (const Change& change : judge_steady_state(recorder.intervals, outcome.window).evidence) {
     out << "  not steady: a " << change.kind << " in " << change.series << " from "
         << std::setprecision(0) << change.before << " to " << change.after << " at "
-        << std::setprecision(1) << static_cast<double>(change.at) / 10 << " s\n";
+        << std::setprecision(2)
+        << std::chrono::duration<double>(change.at * Recorder::interval).count() << " s\n";
   }
   const double busy = busy_share(spec, outcome);
   if (!spec.open_loop && busy >= nearly_all) {
