@@ -68,7 +68,7 @@ void BackgroundClients::tick(std::int64_t now) {
 void BackgroundClients::open(Client& client, std::int64_t now) {
   client.sent = 0;
   client.sent_all = false;
-  client.reader.begin(false);
+  client.reader.begin(spec_.requests.front().head);
   client.fd =
       socket(spec_.endpoint.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (client.fd >= 0 && client.kind == Kind::slow_reader) {
@@ -153,7 +153,7 @@ void BackgroundClients::receive_some(Client& client, std::size_t most, std::int6
       ++count(client).answers;
       settle(client);
       const bool kept = client.reader.keep_alive();
-      client.reader.begin(false);
+      client.reader.begin(spec_.requests.front().head);
       if (!kept) {
         ++count(client).closed_by_server;
         reopen_later(client, now);
@@ -201,8 +201,9 @@ BackgroundCount& BackgroundClients::count(const Client& client) {
 }
 
 std::size_t BackgroundClients::missing() const {
-  return static_cast<std::size_t>(std::count_if(
-      clients_.begin(), clients_.end(), [](const Client& client) { return client.fd < 0; }));
+  return static_cast<std::size_t>(
+      std::count_if(clients_.begin(), clients_.end(),
+                    [](const Client& client) { return client.fd < 0 || !client.settled; }));
 }
 
 BackgroundCounts BackgroundClients::counts() const {

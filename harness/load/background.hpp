@@ -40,7 +40,7 @@ class BackgroundClients {
   // Whether each idle client has had its answer, each slow one is under way, or has failed to be.
   bool settled() const { return unsettled_ == 0; }
 
-  // How many are not connected at this moment.
+  // How many are not connected at this moment, or never came to what settled() asks of them.
   std::size_t missing() const;
 
   BackgroundCounts counts() const;

@@ -281,6 +281,25 @@ TEST_F(LoadTest, BackgroundClientsThatAreRefusedAreToldAsMissing) {
   EXPECT_GT(outcome.total.recorder.rejected, 0) << "the background comes first";
 }
 
+TEST_F(LoadTest, BackgroundClientsTakeAnAnswerToHead) {
+  ask("/plaintext", {"HEAD", {}, ""});
+  spec_.background = {.idle = 2, .slow_senders = 1, .slow_readers = 1, .bytes_per_second = 10'000};
+  const LoadOutcome outcome = run();
+  const BackgroundCounts& counts = outcome.total.background;
+  EXPECT_EQ(outcome.total.background_missing, 0);
+  EXPECT_EQ(counts.idle.answers, 2);
+  EXPECT_GT(counts.slow_senders.answers, 0);
+  EXPECT_GT(counts.slow_readers.answers, 0);
+}
+
+TEST_F(LoadTest, IdleClientsWithoutAnAnswerAreToldAsMissing) {
+  ask("/sleep?ms=500");
+  spec_.background.idle = 2;
+  spec_.timeout = 100ms;
+  const LoadOutcome outcome = run_load(spec_, stop_);
+  EXPECT_EQ(outcome.total.background_missing, 2);
+}
+
 TEST_F(LoadTest, AHostThatListensNowhereIsToldBeforehand) {
   server_->drain();
   EXPECT_THROW(check_reachable(spec_), cli::UsageError);
