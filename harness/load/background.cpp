@@ -9,6 +9,8 @@
 #include <system_error>
 #include <utility>
 
+#include "harness/load/source_addresses.hpp"
+
 namespace spawnpool::load {
 namespace {
 
@@ -75,7 +77,9 @@ void BackgroundClients::open(Client& client, std::int64_t now) {
     const int least = 1;  // the kernel makes it its minimum; before connecting, for the window
     setsockopt(client.fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least));
   }
+  const auto& sources = spec_.sources;
   if (client.fd < 0 ||
+      (!sources.empty() && !bind_source(client.fd, sources[next_source_++ % sources.size()])) ||
       (::connect(client.fd, reinterpret_cast<const sockaddr*>(&spec_.endpoint.address),
                  spec_.endpoint.length) != 0 &&
        errno != EINPROGRESS)) {

@@ -73,6 +73,7 @@ class BackgroundClients {
   std::size_t opened_ = 0;          // how many have been begun
   std::deque<std::size_t> closed_;  // idle ones that are to be opened again, the first due first
   std::size_t unsettled_;
+  std::size_t next_source_ = 0;
   int epoll_;
   BackgroundCounts counts_;
 };

@@ -3,7 +3,10 @@
 #include <sched.h>
 
 #include <cmath>
+#include <fstream>
+#include <map>
 #include <optional>
+#include <sstream>
 #include <thread>
 
 #include "harness/load/background.hpp"
@@ -290,6 +293,36 @@ TEST_F(LoadTest, BackgroundClientsTakeAnAnswerToHead) {
   EXPECT_EQ(counts.idle.answers, 2);
   EXPECT_GT(counts.slow_senders.answers, 0);
   EXPECT_GT(counts.slow_readers.answers, 0);
+}
+
+// Peers of the connections that the server has, by the kernel's table: addresses in hexadecimal, as
+// they lie in memory, and how often each is there.
+std::map<std::string, int> peers_of(std::uint16_t port) {
+  std::map<std::string, int> peers;
+  std::ifstream table("/proc/net/tcp");
+  std::string line;
+  std::getline(table, line);
+  while (std::getline(table, line)) {
+    std::istringstream fields(line);
+    std::string number, local, remote, state;
+    fields >> number >> local >> remote >> state;
+    constexpr std::string_view established = "01";
+    if (state == established &&
+        std::stoul(local.substr(local.find(':') + 1), nullptr, 16) == port) {
+      ++peers[remote.substr(0, remote.find(':'))];
+    }
+  }
+  return peers;
+}
+
+TEST_F(LoadTest, EveryConnectionComesFromTheSourceAddressesInTurn) {
+  spec_.sources = parse_source_addresses("127.0.0.2,127.0.0.3", spec_.endpoint);
+  spec_.background = {.idle = 2, .slow_senders = 2, .slow_readers = 2};
+  std::map<std::string, int> peers;
+  LoadHooks hooks;
+  hooks.window_begin = [&] { peers = peers_of(server_->port()); };
+  run_load(spec_, stop_, hooks);
+  EXPECT_EQ(peers, (std::map<std::string, int>{{"0200007F", 5}, {"0300007F", 5}}));
 }
 
 TEST_F(LoadTest, IdleClientsWithoutAnAnswerAreToldAsMissing) {

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "harness/load/monotonic.hpp"
+#include "harness/load/source_addresses.hpp"
 #include "harness/load/worker.hpp"
 
 namespace spawnpool::load {
@@ -41,12 +42,9 @@ void Worker::open(Connection& connection, std::int64_t now) {
   const int on = 1;
   setsockopt(connection.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   if (!spec_.sources.empty()) {
-    // The port is chosen on connect, among those free towards this server.
-    setsockopt(connection.fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
     const sockaddr_storage& source = spec_.sources[next_source_ % spec_.sources.size()];
     next_source_ += spec_.threads();
-    if (bind(connection.fd, reinterpret_cast<const sockaddr*>(&source), spec_.endpoint.length) !=
-        0) {
+    if (!bind_source(connection.fd, source)) {
       fail(connection, ErrorClass::connect, error_text("bind"), now);
       return;
     }
