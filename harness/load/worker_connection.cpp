@@ -22,6 +22,12 @@ constexpr std::size_t largest_known_answer = 16 * 1024;
 constexpr std::int64_t first_pause_ns = nanoseconds(1ms).count();
 constexpr std::uint32_t most_doublings = 10;
 
+// What servers say to a connection that was at rest for too long, before they close it.
+bool tells_idle_timeout(std::string_view bytes) {
+  constexpr std::string_view version = "HTTP/1.";
+  return bytes.starts_with(version) && bytes.substr(version.size() + 1).starts_with(" 408");
+}
+
 std::string error_text(const char* what) {
   return std::string(what) + ": " + strerrordesc_np(errno);
 }
@@ -38,7 +44,8 @@ void Worker::open(Connection& connection, std::int64_t now) {
     return;
   }
   ++result_.connections_opened;
-  result_.reconnects += connection.failures > 0 ? 1 : 0;
+  result_.reconnects += connection.lost ? 1 : 0;
+  connection.lost = false;
   const int on = 1;
   setsockopt(connection.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   if (!spec_.sources.empty()) {
@@ -178,11 +185,14 @@ void Worker::consume(Connection& connection, std::string_view bytes, std::int64_
   const std::uint32_t before = connection.in_flight;
   while (!bytes.empty()) {
     if (connection.in_flight == 0) {
-      if (before == 0) {  // said to a connection at rest, such as a 408: the same as closing it
+      if (!tells_idle_timeout(bytes)) {
+        result_.recorder.stray("bytes that no request had asked for", now);
+      }
+      connection.lost = true;
+      if (before == 0) {
         connection.close();
         return;
       }
-      result_.recorder.stray("bytes behind the end of an answer", now);
       connection.last = true;
       break;
     }
@@ -254,6 +264,7 @@ void Worker::finish(Connection& connection, unsigned status, bool wrong, std::in
 void Worker::ended(Connection& connection, std::int64_t now) {
   if (connection.in_flight == 0) {
     // At rest it is known to be free, or to wake later: then it goes on with a new socket.
+    connection.lost = true;
     connection.close();
     return;
   }
@@ -267,7 +278,7 @@ void Worker::ended(Connection& connection, std::int64_t now) {
     rest(connection, now);
     return;
   }
-  fail(connection, ErrorClass::read, connection.reader.error(), now);
+  fail(connection, ErrorClass::protocol, connection.reader.error(), now);
 }
 
 // After an answer: the connection is closed if that was its last, and asks again at once or after
@@ -281,6 +292,7 @@ void Worker::rest(Connection& connection, std::int64_t now) {
       }
       return;
     }
+    connection.lost = connection.lost || !more_to_come;
     connection.close();
   }
   if (spec_.think_time > nanoseconds::zero()) {
@@ -300,6 +312,7 @@ void Worker::fail(Connection& connection, ErrorClass error, std::string_view wha
   }
   outstanding_ -= connection.in_flight;
   connection.in_flight = 0;
+  connection.lost = true;
   connection.close();
   connection.pausing = true;
   const std::uint32_t doublings = std::min(connection.failures++, most_doublings);
