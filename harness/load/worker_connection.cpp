@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 using State = ClientConnection::State;
 
 constexpr std::size_t buffer_size = 64 * 1024;
+constexpr int most_reads = 16;  // of a buffer each, in one turn for one connection
 constexpr std::size_t largest_known_answer = 16 * 1024;
 // The pause before a connection that failed is tried again doubles from the first to the last.
 constexpr std::int64_t first_pause_ns = nanoseconds(1ms).count();
@@ -144,9 +145,13 @@ void Worker::mark_sent(Connection& connection, std::int64_t now) {
 // Edge-triggered, so that it is done once for a connection; for writing only where it is needed,
 // since that costs an event of its own.
 void Worker::enroll(Connection& connection, bool for_writing) {
-  if (connection.registered && (!for_writing || connection.armed)) {
-    return;
+  if (!connection.registered || (for_writing && !connection.armed)) {
+    watch(connection, for_writing);
   }
+}
+
+// What is there already is an event, too.
+void Worker::watch(Connection& connection, bool for_writing) {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLRDHUP | EPOLLET | (for_writing ? EPOLLOUT : 0U);
   event.data.u64 = std::uint64_t{connection.generation} << 32U | index_of(connection);
@@ -157,7 +162,7 @@ void Worker::enroll(Connection& connection, bool for_writing) {
 
 void Worker::readable(Connection& connection, bool hung_up) {
   const std::uint32_t generation = connection.generation;
-  for (;;) {
+  for (int reads = 0; reads < most_reads; ++reads) {
     const ssize_t size = recv(connection.fd, buffer_.get(), buffer_size, 0);
     const std::int64_t now = now_ns();
     if (size < 0) {
@@ -178,6 +183,7 @@ void Worker::readable(Connection& connection, bool hung_up) {
       return;
     }
   }
+  watch(connection, connection.armed);  // the rest in another turn: others have something, too
 }
 
 // Takes bytes of answers; then asks anew, all at once for all answers that were among them.
