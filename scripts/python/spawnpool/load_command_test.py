@@ -50,6 +50,7 @@ def _run(*arguments: object) -> "subprocess.CompletedProcess[str]":
         (("URL", "--fail-if", "p98>1ms"), "p98>1ms"),
         (("URL", "--saturation", "p99<fast"), "p99<fast"),
         (("URL", "--source-addresses", "nowhere"), "--source-addresses: 'nowhere'"),
+        (("URL", "--source-addresses", "192.0.2.1"), "cannot connect from 192.0.2.1: "),
         (("URL", "--body-file", "/no/such/file"), "--body-file: cannot read '/no/such/file'"),
         (("URL", "--json", "/no/such/folder/x"), "--json: cannot write '/no/such/folder/x'"),
         (("ftp://127.0.0.1/",), "ftp://127.0.0.1/"),
