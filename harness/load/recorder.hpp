@@ -68,8 +68,8 @@ class Recorder {
   // A request failed at `now`; `what` is kept when it is the first of its class.
   void failed(ErrorClass error, std::string_view what, std::int64_t intended, std::int64_t now);
 
-  // Bytes came that no request had asked for: a protocol error, but not a failed request. Counted by
-  // when they came.
+  // Bytes came that no request had asked for: a protocol error, but not a failed request. Counted
+  // by when they came.
   void stray(std::string_view what, std::int64_t now);
 
   // At the end of the drain: a request without an answer, and one that was never sent.
