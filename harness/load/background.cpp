@@ -9,6 +9,8 @@
 #include <system_error>
 #include <utility>
 
+#include "harness/load/source_addresses.hpp"
+
 namespace spawnpool::load {
 namespace {
 
@@ -68,14 +70,17 @@ void BackgroundClients::tick(std::int64_t now) {
 void BackgroundClients::open(Client& client, std::int64_t now) {
   client.sent = 0;
   client.sent_all = false;
-  client.reader.begin(false);
+  client.reader.begin(spec_.requests.front().head);
   client.fd =
       socket(spec_.endpoint.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (client.fd >= 0 && client.kind == Kind::slow_reader) {
-    const int least = 1;  // the kernel makes it its minimum; before connecting, for the window
-    setsockopt(client.fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least));
+    // Two steps' worth, of which the kernel makes its minimum; before connecting, for the window.
+    const int size = static_cast<int>(2 * step_bytes_);
+    setsockopt(client.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
   }
+  const auto& sources = spec_.sources;
   if (client.fd < 0 ||
+      (!sources.empty() && !bind_source(client.fd, sources[next_source_++ % sources.size()])) ||
       (::connect(client.fd, reinterpret_cast<const sockaddr*>(&spec_.endpoint.address),
                  spec_.endpoint.length) != 0 &&
        errno != EINPROGRESS)) {
@@ -84,6 +89,7 @@ void BackgroundClients::open(Client& client, std::int64_t now) {
     return;
   }
   client.due = now + step_ns_;
+  client.paid = now;
   // Slow clients are looked at when they are due; idle ones when something happens to them.
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
@@ -99,19 +105,35 @@ void BackgroundClients::act(Client& client, std::int64_t now) {
     return;
   }
   client.due = now + step_ns_;
-  const std::size_t whole = spec_.requests.front().keep.size();
-  if (!client.sent_all &&
-      !send_some(client, client.kind == Kind::slow_sender ? step_bytes_ : whole, now)) {
+  if (!client.sent_all && !send_some(client, now)) {
     return;
   }
-  const bool dribbles = client.kind == Kind::slow_reader;
-  receive_some(client, dribbles ? step_bytes_ : std::size_t{16 * 1024}, now);
+  receive_some(client, now);
+}
+
+// How many bytes a slow client may move, for the time that it has not used yet. What it could not
+// use is kept for a step, and lost after that: it does not make up for it.
+std::size_t BackgroundClients::allowance(Client& client, std::int64_t now) const {
+  client.paid = std::max(client.paid, now - 2 * step_ns_);
+  return static_cast<std::size_t>((now - client.paid) * spec_.background.bytes_per_second /
+                                  nanoseconds(1s).count());
+}
+
+void BackgroundClients::pay(Client& client, std::size_t bytes) const {
+  client.paid += static_cast<std::int64_t>(bytes) * nanoseconds(1s).count() /
+                 spec_.background.bytes_per_second;
 }
 
 // False when the connection is gone.
-bool BackgroundClients::send_some(Client& client, std::size_t most, std::int64_t now) {
+bool BackgroundClients::send_some(Client& client, std::int64_t now) {
   const std::string& request = spec_.requests.front().keep;
-  const std::size_t size = std::min(most, request.size() - client.sent);
+  std::size_t size = request.size() - client.sent;
+  if (client.kind == Kind::slow_sender) {
+    size = std::min(size, allowance(client, now));
+    if (size == 0) {
+      return true;
+    }
+  }
   const ssize_t sent = send(client.fd, request.data() + client.sent, size, MSG_NOSIGNAL);
   if (sent < 0) {
     if (errno == EAGAIN) {
@@ -123,6 +145,9 @@ bool BackgroundClients::send_some(Client& client, std::size_t most, std::int64_t
     return false;
   }
   client.sent += static_cast<std::size_t>(sent);
+  if (client.kind == Kind::slow_sender) {
+    pay(client, static_cast<std::size_t>(sent));
+  }
   client.sent_all = client.sent == request.size();
   if (client.kind != Kind::idle) {
     settle(client);
@@ -130,11 +155,18 @@ bool BackgroundClients::send_some(Client& client, std::size_t most, std::int64_t
   return true;
 }
 
-// Reads up to `most` bytes; an idle client all there is.
-void BackgroundClients::receive_some(Client& client, std::size_t most, std::int64_t now) {
+// Reads all there is, or what a slow reader may.
+void BackgroundClients::receive_some(Client& client, std::int64_t now) {
   std::array<char, 16 * 1024> buffer;
   for (;;) {
-    const ssize_t size = recv(client.fd, buffer.data(), std::min(most, buffer.size()), 0);
+    std::size_t most = buffer.size();
+    if (client.kind == Kind::slow_reader) {
+      most = std::min(most, allowance(client, now));
+      if (most == 0) {
+        return;
+      }
+    }
+    const ssize_t size = recv(client.fd, buffer.data(), most, 0);
     if (size < 0 && errno == EAGAIN) {
       return;
     }
@@ -142,6 +174,9 @@ void BackgroundClients::receive_some(Client& client, std::size_t most, std::int6
       ++count(client).closed_by_server;
       reopen_later(client, now);
       return;
+    }
+    if (client.kind == Kind::slow_reader) {
+      pay(client, static_cast<std::size_t>(size));
     }
     const auto progress = client.reader.read({buffer.data(), static_cast<std::size_t>(size)});
     if (progress.state == AnswerReader::State::broken) {
@@ -153,7 +188,7 @@ void BackgroundClients::receive_some(Client& client, std::size_t most, std::int6
       ++count(client).answers;
       settle(client);
       const bool kept = client.reader.keep_alive();
-      client.reader.begin(false);
+      client.reader.begin(spec_.requests.front().head);
       if (!kept) {
         ++count(client).closed_by_server;
         reopen_later(client, now);
@@ -164,9 +199,6 @@ void BackgroundClients::receive_some(Client& client, std::size_t most, std::int6
         client.sent_all = false;
         return;
       }
-    }
-    if (client.kind == Kind::slow_reader) {
-      return;
     }
   }
 }
@@ -201,8 +233,9 @@ BackgroundCount& BackgroundClients::count(const Client& client) {
 }
 
 std::size_t BackgroundClients::missing() const {
-  return static_cast<std::size_t>(std::count_if(
-      clients_.begin(), clients_.end(), [](const Client& client) { return client.fd < 0; }));
+  return static_cast<std::size_t>(
+      std::count_if(clients_.begin(), clients_.end(),
+                    [](const Client& client) { return client.fd < 0 || !client.settled; }));
 }
 
 BackgroundCounts BackgroundClients::counts() const {

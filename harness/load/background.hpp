@@ -40,7 +40,7 @@ class BackgroundClients {
   // Whether each idle client has had its answer, each slow one is under way, or has failed to be.
   bool settled() const { return unsettled_ == 0; }
 
-  // How many are not connected at this moment.
+  // How many are not connected at this moment, or never came to what settled() asks of them.
   std::size_t missing() const;
 
   BackgroundCounts counts() const;
@@ -52,27 +52,31 @@ class BackgroundClients {
     int fd = -1;
     bool settled = false;
     bool sent_all = false;
-    std::size_t sent = 0;  // bytes of the request
-    std::int64_t due = 0;  // when it next does something
+    std::size_t sent = 0;   // bytes of the request
+    std::int64_t due = 0;   // when it next does something
+    std::int64_t paid = 0;  // a slow one: the time up to which its bytes have been moved
     AnswerReader reader;
   };
 
   void open(Client& client, std::int64_t now);
   void act(Client& client, std::int64_t now);
-  bool send_some(Client& client, std::size_t most, std::int64_t now);
-  void receive_some(Client& client, std::size_t most, std::int64_t now);
+  std::size_t allowance(Client& client, std::int64_t now) const;
+  void pay(Client& client, std::size_t bytes) const;
+  bool send_some(Client& client, std::int64_t now);
+  void receive_some(Client& client, std::int64_t now);
   void reopen_later(Client& client, std::int64_t now);
   void settle(Client& client);
   BackgroundCount& count(const Client& client);
 
   const LoadSpec& spec_;
-  std::size_t step_bytes_;       // a slow client's portion ...
-  std::int64_t step_ns_;         // ... each time this has passed
+  std::size_t step_bytes_;       // what a slow client moves ...
+  std::int64_t step_ns_;         // ... in the time between two looks at it
   std::vector<Client> clients_;  // the slow ones first: only these have something due again
   std::size_t slow_;
   std::size_t opened_ = 0;          // how many have been begun
   std::deque<std::size_t> closed_;  // idle ones that are to be opened again, the first due first
   std::size_t unsettled_;
+  std::size_t next_source_ = 0;
   int epoll_;
   BackgroundCounts counts_;
 };

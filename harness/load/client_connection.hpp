@@ -44,6 +44,7 @@ struct ClientConnection {
   State state = State::closed;
   bool offered = false;     // open loop: it is among the free ones
   bool pausing = false;     // after a failure
+  bool lost = false;        // the last socket failed, or the server closed it
   bool last = false;        // takes no further request: it is closed when its answers are in
   bool registered = false;  // with epoll
   bool armed = false;       // for writing as well

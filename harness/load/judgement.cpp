@@ -43,10 +43,12 @@ std::vector<Doubt> judge(const LoadSpec& spec, const LoadOutcome& outcome, bool 
     doubts.push_back({"no-answer", "not one request was answered in the window"});
   }
   if (outcome.total.background_missing > 0) {
-    doubts.push_back({"background-missed",
-                      text("%llu of %u background clients were not connected when the load began",
-                           static_cast<unsigned long long>(outcome.total.background_missing),
-                           spec.background.total())});
+    doubts.push_back(
+        {"background-missed",
+         text("%llu of %u background clients were not connected, or had no answer, when the "
+              "load began",
+              static_cast<unsigned long long>(outcome.total.background_missing),
+              spec.background.total())});
   }
   if (!spec.open_loop) {
     return doubts;

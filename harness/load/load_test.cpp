@@ -2,9 +2,16 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <map>
 #include <optional>
+#include <set>
+#include <sstream>
 #include <thread>
+#include <vector>
 
 #include "harness/load/background.hpp"
 #include "harness/load/judgement.hpp"
@@ -38,9 +45,9 @@ class LoadTest : public ::testing::Test {
   }
 
   // Runs the load. Its counts have to reconcile, with the server's too.
-  LoadOutcome run() {
+  LoadOutcome run(const LoadHooks& hooks = {}) {
     const std::uint64_t before = server_->counters().requests;
-    LoadOutcome outcome = run_load(spec_, stop_);
+    LoadOutcome outcome = run_load(spec_, stop_, hooks);
     const Recorder& all = outcome.total.recorder;
     const Counts& counts = all.counts;
     EXPECT_EQ(counts.intended, counts.sent + counts.dropped + counts.unsent);
@@ -69,7 +76,7 @@ TEST_F(LoadTest, ClosedLoopOnKeptConnections) {
   EXPECT_EQ(outcome.total.connections_opened, 4);
   EXPECT_EQ(server_->counters().accepted, 4);
   EXPECT_GT(throughput(outcome), 0);
-  EXPECT_EQ(all.intervals.size(), 2);
+  EXPECT_EQ(all.intervals.size(), 4);
 }
 
 TEST_F(LoadTest, TheWarmUpIsApart) {
@@ -192,9 +199,33 @@ TEST_F(LoadTest, BurstsComeTogether) {
   EXPECT_EQ(outcome.total.recorder.counts.answered, 16);
 }
 
-TEST_F(LoadTest, SeveralThreadsShareTheLoad) {
+// The threads of this process.
+std::set<pid_t> threads() {
+  std::set<pid_t> all;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
+    all.insert(std::stoi(entry.path().filename()));
+  }
+  return all;
+}
+
+// The CPU that a thread may run on, if that is a single one.
+std::optional<int> only_cpu(pid_t thread) {
+  std::ifstream status("/proc/self/task/" + std::to_string(thread) + "/status");
+  const std::string name = "Cpus_allowed_list:";
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(name)) {
+      const std::string list = line.substr(name.size());
+      return list.find_first_of(",-") == std::string::npos ? std::optional(std::stoi(list))
+                                                           : std::nullopt;
+    }
+  }
+  return std::nullopt;
+}
+
+TEST_F(LoadTest, SeveralThreadsShareTheLoadEachOnItsCpu) {
   cpu_set_t allowed;
   sched_getaffinity(0, sizeof(allowed), &allowed);
+  const int allowed_cpus = CPU_COUNT(&allowed);
   for (int cpu = 0; cpu < CPU_SETSIZE && spec_.cpus.size() < 2; ++cpu) {
     if (CPU_ISSET(static_cast<std::size_t>(cpu), &allowed)) {
       spec_.cpus.push_back(cpu);
@@ -202,10 +233,25 @@ TEST_F(LoadTest, SeveralThreadsShareTheLoad) {
   }
   spec_.open_loop = OpenLoop{.rate = 1000, .arrivals = Arrivals::uniform, .backlog = 1000};
   spec_.pacing = Pacing::busy_poll;
-  const LoadOutcome outcome = run();
+  const std::set<pid_t> before = threads();
+  std::vector<int> cpus;
+  LoadHooks hooks;
+  hooks.window_begin = [&] {
+    for (const pid_t thread : threads()) {
+      const std::optional<int> cpu = before.contains(thread) ? std::nullopt : only_cpu(thread);
+      if (cpu) {
+        cpus.push_back(*cpu);
+      }
+    }
+  };
+  const LoadOutcome outcome = run(hooks);
   EXPECT_EQ(outcome.total.recorder.counts.intended, 200);
   EXPECT_EQ(outcome.total.recorder.counts.answered, 200);
   EXPECT_EQ(outcome.workers.size(), spec_.cpus.size());
+  if (allowed_cpus > 1) {  // a thread of a process with one CPU is on that one anyhow
+    std::sort(cpus.begin(), cpus.end());
+    EXPECT_EQ(cpus, spec_.cpus);
+  }
 }
 
 TEST_F(LoadTest, RefusalsAreAnswers) {
@@ -281,14 +327,58 @@ TEST_F(LoadTest, BackgroundClientsThatAreRefusedAreToldAsMissing) {
   EXPECT_GT(outcome.total.recorder.rejected, 0) << "the background comes first";
 }
 
+TEST_F(LoadTest, BackgroundClientsTakeAnAnswerToHead) {
+  ask("/plaintext", {"HEAD", {}, ""});
+  spec_.background = {.idle = 2, .slow_senders = 1, .slow_readers = 1, .bytes_per_second = 10'000};
+  const LoadOutcome outcome = run();
+  const BackgroundCounts& counts = outcome.total.background;
+  EXPECT_EQ(outcome.total.background_missing, 0);
+  EXPECT_EQ(counts.idle.answers, 2);
+  EXPECT_GT(counts.slow_senders.answers, 0);
+  EXPECT_GT(counts.slow_readers.answers, 0);
+}
+
+// Peers of the connections that the server has, by the kernel's table: addresses in hexadecimal, as
+// they lie in memory, and how often each is there.
+std::map<std::string, int> peers_of(std::uint16_t port) {
+  std::map<std::string, int> peers;
+  std::ifstream table("/proc/net/tcp");
+  std::string line;
+  std::getline(table, line);
+  while (std::getline(table, line)) {
+    std::istringstream fields(line);
+    std::string number, local, remote, state;
+    fields >> number >> local >> remote >> state;
+    constexpr std::string_view established = "01";
+    if (state == established &&
+        std::stoul(local.substr(local.find(':') + 1), nullptr, 16) == port) {
+      ++peers[remote.substr(0, remote.find(':'))];
+    }
+  }
+  return peers;
+}
+
+TEST_F(LoadTest, EveryConnectionComesFromTheSourceAddressesInTurn) {
+  spec_.sources = parse_source_addresses("127.0.0.2,127.0.0.3", spec_.endpoint);
+  spec_.background = {.idle = 2, .slow_senders = 2, .slow_readers = 2};
+  std::map<std::string, int> peers;
+  LoadHooks hooks;
+  hooks.window_begin = [&] { peers = peers_of(server_->port()); };
+  run_load(spec_, stop_, hooks);
+  EXPECT_EQ(peers, (std::map<std::string, int>{{"0200007F", 5}, {"0300007F", 5}}));
+}
+
+TEST_F(LoadTest, IdleClientsWithoutAnAnswerAreToldAsMissing) {
+  ask("/sleep?ms=500");
+  spec_.background.idle = 2;
+  spec_.timeout = 100ms;
+  const LoadOutcome outcome = run_load(spec_, stop_);
+  EXPECT_EQ(outcome.total.background_missing, 2);
+}
+
 TEST_F(LoadTest, AHostThatListensNowhereIsToldBeforehand) {
   server_->drain();
   EXPECT_THROW(check_reachable(spec_), cli::UsageError);
-}
-
-TEST_F(LoadTest, MoreConnectionsThanPortsAreToldBeforehand) {
-  spec_.connections = 900'000;
-  EXPECT_THROW(check_limits(spec_), cli::UsageError);
 }
 
 }  // namespace

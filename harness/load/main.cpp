@@ -80,7 +80,8 @@ bool write_report(const std::string& file, const std::string& report) {
 }
 
 int run(const load::LoadOptions& options) {
-  load::check_limits(options.spec);
+  load::check_limits(options.spec, load::take_limits(options.spec));
+  load::check_sources(options.spec);
   load::check_reachable(options.spec);
   if (!options.json.empty() && options.json != "-" && !std::ofstream(options.json, std::ios::app)) {
     throw cli::UsageError("--json: cannot write '" + options.json + "'");

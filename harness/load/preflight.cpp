@@ -6,18 +6,28 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <memory>
 
+#include "harness/load/source_addresses.hpp"
 #include "servers/cli/cli.hpp"
 
 namespace spawnpool::load {
 namespace {
 
 // Standard streams, epoll, and what libraries open.
-constexpr rlim_t other_descriptors = 32;
+constexpr std::uint64_t other_descriptors = 32;
+
+std::uint64_t connection_count(const LoadSpec& spec) {
+  return std::uint64_t{spec.connections} + spec.background.total();
+}
+
+std::uint64_t needed_descriptors(const LoadSpec& spec) {
+  return connection_count(spec) + other_descriptors;
+}
 
 }  // namespace
 
@@ -38,31 +48,52 @@ Endpoint resolve(const Url& url) {
   return endpoint;
 }
 
-void check_limits(const LoadSpec& spec) {
-  const std::uint64_t connections = std::uint64_t{spec.connections} + spec.background.total();
-  const rlim_t needed = connections + other_descriptors;
+Limits take_limits(const LoadSpec& spec) {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
+  const rlim_t needed = needed_descriptors(spec);
   if (limit.rlim_cur < needed) {
     limit.rlim_cur = std::min(limit.rlim_max, needed);
     setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
   }
-  if (limit.rlim_cur < needed) {
-    throw cli::UsageError(std::to_string(connections) + " connections need " +
-                          std::to_string(needed) + " descriptors, the limit is " +
-                          std::to_string(limit.rlim_max) + "; raise it (ulimit -n) or lower " +
-                          "--connections");
-  }
+  Limits limits{.descriptors = limit.rlim_cur};
   std::uint64_t first = 0;
   std::uint64_t last = 0;
   std::ifstream range("/proc/sys/net/ipv4/ip_local_port_range");
   if (range >> first >> last) {
-    const std::uint64_t sources = std::max<std::uint64_t>(spec.sources.size(), 1);
-    if (connections > (last - first + 1) * sources) {
-      throw cli::UsageError(
-          std::to_string(connections) + " connections need more local ports than the " +
-          std::to_string((last - first + 1) * sources) +
-          " there are; widen net.ipv4.ip_local_port_range or give more --source-addresses");
+    limits.ports = last - first + 1;
+  }
+  return limits;
+}
+
+void check_limits(const LoadSpec& spec, const Limits& limits) {
+  const std::string connections = std::to_string(connection_count(spec)) + " connections need ";
+  const std::uint64_t needed = needed_descriptors(spec);
+  if (limits.descriptors < needed) {
+    throw cli::UsageError(connections + std::to_string(needed) + " descriptors, the limit is " +
+                          std::to_string(limits.descriptors) +
+                          "; raise it (ulimit -n) or lower --connections");
+  }
+  const std::uint64_t sources = std::max<std::uint64_t>(spec.sources.size(), 1);
+  if (limits.ports && connection_count(spec) > *limits.ports * sources) {
+    throw cli::UsageError(
+        connections + "more local ports than the " + std::to_string(*limits.ports * sources) +
+        " there are; widen net.ipv4.ip_local_port_range or give more --source-addresses");
+  }
+}
+
+void check_sources(const LoadSpec& spec) {
+  for (const sockaddr_storage& source : spec.sources) {
+    const int fd = socket(source.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int error = fd >= 0 && bind_source(fd, source) ? 0 : errno;
+    close(fd);
+    if (error != 0) {
+      std::array<char, NI_MAXHOST> text{};
+      getnameinfo(reinterpret_cast<const sockaddr*>(&source), sizeof(source), text.data(),
+                  text.size(), nullptr, 0, NI_NUMERICHOST);
+      throw cli::UsageError("--source-addresses: cannot connect from " + std::string(text.data()) +
+                            ": " + strerrordesc_np(error) + "; give addresses of this machine");
     }
   }
 }

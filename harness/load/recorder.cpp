@@ -116,6 +116,8 @@ void Recorder::stray(std::string_view what, std::int64_t now) {
     if (errors[protocol]++ == 0) {
       examples[protocol] = what;
     }
+  } else if (now < begin_) {
+    ++warmup_errors;
   }
 }
 

@@ -42,7 +42,7 @@ struct Interval {
 // A thread's record, and, merged, the record of all. Not thread-safe.
 class Recorder {
  public:
-  static constexpr nanoseconds interval = std::chrono::milliseconds(100);
+  static constexpr nanoseconds interval = std::chrono::milliseconds(50);
 
   // Waiting is of interest in open loop only.
   explicit Recorder(bool open_loop = true) : open_loop_(open_loop) {}
@@ -68,7 +68,8 @@ class Recorder {
   // A request failed at `now`; `what` is kept when it is the first of its class.
   void failed(ErrorClass error, std::string_view what, std::int64_t intended, std::int64_t now);
 
-  // Bytes came that no request had asked for: a protocol error, but not a failed request.
+  // Bytes came that no request had asked for: a protocol error, but not a failed request. Counted
+  // by when they came.
   void stray(std::string_view what, std::int64_t now);
 
   // At the end of the drain: a request without an answer, and one that was never sent.

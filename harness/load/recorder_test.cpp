@@ -93,17 +93,18 @@ TEST_F(RecorderTest, TellsWaitingFromTheGeneratorsLag) {
 }
 
 TEST_F(RecorderTest, HasASeriesOfWholeIntervals) {
+  recorder_.set_window(1000 * ms, 1125 * ms);
   answer(1000, 1010);
-  answer(1000, 1150);
-  answer(1200, 1249);
-  recorder_.sample(1100 * ms, 7, 3);
+  answer(1000, 1075);
+  answer(1100, 1124);
+  recorder_.sample(1050 * ms, 7, 3);
   recorder_.sample(1300 * ms, 2, 0);
-  ASSERT_EQ(recorder_.intervals.size(), 3);  // the last of 50 ms
+  ASSERT_EQ(recorder_.intervals.size(), 3);  // the last of 25 ms
   EXPECT_EQ(recorder_.intervals[0].answered, 1);
   EXPECT_EQ(recorder_.intervals[0].in_flight, 7);
   EXPECT_EQ(recorder_.intervals[0].backlog, 3);
   EXPECT_EQ(recorder_.intervals[1].answered, 1);
-  EXPECT_EQ(recorder_.intervals[1].latency_max_us, 150'000);
+  EXPECT_EQ(recorder_.intervals[1].latency_max_us, 75'000);
   EXPECT_EQ(recorder_.intervals[2].sent, 1);
   EXPECT_EQ(recorder_.intervals[2].in_flight, 2);
 }

@@ -151,7 +151,7 @@ class Report {
   }
 
   ordered_json steady_state() const {
-    const SteadyState state = judge_steady_state(total_.intervals);
+    const SteadyState state = judge_steady_state(total_.intervals, outcome_.window);
     ordered_json json;
     json["steady"] = state.steady ? ordered_json(*state.steady) : ordered_json(nullptr);
     json["evidence"] = ordered_json::array();

@@ -1,6 +1,7 @@
 #include "harness/load/source_addresses.hpp"
 
 #include <arpa/inet.h>
+#include <sys/socket.h>
 
 #include <charconv>
 #include <cstring>
@@ -98,6 +99,13 @@ std::vector<sockaddr_storage> default_source_addresses(const LoadSpec& spec) {
     all.push_back(ipv4(first + i));
   }
   return all;
+}
+
+bool bind_source(int fd, const sockaddr_storage& source) {
+  const int on = 1;
+  setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+  const socklen_t length = source.ss_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+  return bind(fd, reinterpret_cast<const sockaddr*>(&source), length) == 0;
 }
 
 }  // namespace spawnpool::load

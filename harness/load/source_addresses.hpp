@@ -18,4 +18,8 @@ std::vector<sockaddr_storage> parse_source_addresses(std::string_view text,
 // addresses as never come round in that time; otherwise the kernel's choice will do.
 std::vector<sockaddr_storage> default_source_addresses(const LoadSpec& spec);
 
+// Has the socket, which is yet to be connected, come from the address. Its port is chosen on
+// connect, among those free towards the server. False with errno. Safe to call from any thread.
+bool bind_source(int fd, const sockaddr_storage& source);
+
 }  // namespace spawnpool::load

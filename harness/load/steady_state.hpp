@@ -26,8 +26,10 @@ struct SteadyState {
 };
 
 // Pettitt's test (A. N. Pettitt, A non-parametric approach to the change-point problem, Applied
-// Statistics 28, 1979): the most likely place of a change in the median, and the approximate
-// probability of one as marked in a series without. Sees steps and trends. At least 2 values.
+// Statistics 28, 1979): the most likely place of a change in the median, and the probability of one
+// as marked in a series without, from up to 9,999 random orders of the values (his approximation is
+// far too high for the few values of a short load). Sees steps and trends. The same result for the
+// same values. At least 2.
 struct ChangePoint {
   std::size_t at = 0;
   double p_value = 1;
@@ -38,8 +40,9 @@ ChangePoint change_point(std::span<const double> values);
 double rank_trend(std::span<const double> values);
 
 // A series is not steady when the change is significant (p < 0.01) and matters: its medians before
-// and after differ by more than a tenth. An interval that is only partly in the window is left out,
-// and so is latency where none was measured.
-SteadyState judge_steady_state(std::span<const Interval> intervals);
+// and after differ by more than a tenth. An interval that is only partly in the window
+// is left out; one without answers has no latency. A load is steady when both series are; where one
+// has fewer than 10 values and the other no change, that cannot be told.
+SteadyState judge_steady_state(std::span<const Interval> intervals, nanoseconds window);
 
 }  // namespace spawnpool::load

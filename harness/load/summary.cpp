@@ -55,14 +55,24 @@ void print_summary(std::ostream& out, const LoadSpec& spec, const LoadOutcome& o
     out << ", " << counts.unsent << " unsent, " << counts.dropped << " dropped";
   }
   out << '\n';
+  if (spec.warmup > nanoseconds::zero()) {
+    out << "  not among them, from the warm-up of " << std::setprecision(1)
+        << std::chrono::duration<double>(spec.warmup).count()
+        << " s before: " << recorder.warmup_answers << " answers, " << recorder.warmup_errors
+        << " errors\n";
+  }
   print_errors(out, recorder);
+  if (recorder.beyond_range > 0) {
+    out << "  " << recorder.beyond_range << " latencies of more than an hour are left out above\n";
+  }
   if (recorder.rejected > 0) {
     out << "  " << recorder.rejected << " refused by the server with 429 or 503\n";
   }
-  for (const Change& change : judge_steady_state(recorder.intervals).evidence) {
+  for (const Change& change : judge_steady_state(recorder.intervals, outcome.window).evidence) {
     out << "  not steady: a " << change.kind << " in " << change.series << " from "
         << std::setprecision(0) << change.before << " to " << change.after << " at "
-        << std::setprecision(1) << static_cast<double>(change.at) / 10 << " s\n";
+        << std::setprecision(2)
+        << std::chrono::duration<double>(change.at * Recorder::interval).count() << " s\n";
   }
   const double busy = busy_share(spec, outcome);
   if (!spec.open_loop && busy >= nearly_all) {
@@ -75,11 +85,20 @@ void print_summary(std::ostream& out, const LoadSpec& spec, const LoadOutcome& o
 }
 
 void print_saturation(std::ostream& out, const Condition& bound, const Saturation& saturation) {
-  out << "  offered   achieved   p50, us   p99, us   " << bound.text << '\n' << std::fixed;
+  out << "  offered   achieved   p50, us   p99, us   " << bound.text << '\n'
+      << std::fixed << std::setprecision(0);
+  const auto print_us = [&out](std::optional<double> value) {
+    if (value) {
+      out << std::setw(10) << *value;
+    } else {
+      out << std::setw(10) << '-';
+    }
+  };
   for (const SaturationStep& step : saturation.steps) {
-    out << std::setprecision(0) << std::setw(9) << step.offered_rps << std::setw(11)
-        << step.achieved_rps << std::setw(10) << step.p50_us.value_or(0) << std::setw(10)
-        << step.p99_us.value_or(0) << "   " << (step.holds ? "holds" : step.reason) << '\n';
+    out << std::setw(9) << step.offered_rps << std::setw(11) << step.achieved_rps;
+    print_us(step.p50_us);
+    print_us(step.p99_us);
+    out << "   " << (step.holds ? "holds" : step.reason) << '\n';
   }
   if (saturation.rate_rps) {
     out << "highest rate: " << *saturation.rate_rps << " per second\n";

@@ -103,6 +103,7 @@ class Worker {
   void flush(Connection& connection, std::int64_t now);
   void mark_sent(Connection& connection, std::int64_t now);
   void enroll(Connection& connection, bool for_writing);
+  void watch(Connection& connection, bool for_writing);
   void readable(Connection& connection, bool hung_up);
   void consume(Connection& connection, std::string_view bytes, std::int64_t now);
   bool take_known(Connection& connection, std::string_view& bytes, std::int64_t now);

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "harness/load/monotonic.hpp"
+#include "harness/load/source_addresses.hpp"
 #include "harness/load/worker.hpp"
 
 namespace spawnpool::load {
@@ -16,10 +17,17 @@ using namespace std::chrono_literals;
 using State = ClientConnection::State;
 
 constexpr std::size_t buffer_size = 64 * 1024;
+constexpr int most_reads = 16;  // of a buffer each, in one turn for one connection
 constexpr std::size_t largest_known_answer = 16 * 1024;
 // The pause before a connection that failed is tried again doubles from the first to the last.
 constexpr std::int64_t first_pause_ns = nanoseconds(1ms).count();
 constexpr std::uint32_t most_doublings = 10;
+
+// What servers say to a connection that was at rest for too long, before they close it.
+bool tells_idle_timeout(std::string_view bytes) {
+  constexpr std::string_view version = "HTTP/1.";
+  return bytes.starts_with(version) && bytes.substr(version.size() + 1).starts_with(" 408");
+}
 
 std::string error_text(const char* what) {
   return std::string(what) + ": " + strerrordesc_np(errno);
@@ -37,16 +45,14 @@ void Worker::open(Connection& connection, std::int64_t now) {
     return;
   }
   ++result_.connections_opened;
-  result_.reconnects += connection.failures > 0 ? 1 : 0;
+  result_.reconnects += connection.lost ? 1 : 0;
+  connection.lost = false;
   const int on = 1;
   setsockopt(connection.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   if (!spec_.sources.empty()) {
-    // The port is chosen on connect, among those free towards this server.
-    setsockopt(connection.fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
     const sockaddr_storage& source = spec_.sources[next_source_ % spec_.sources.size()];
     next_source_ += spec_.threads();
-    if (bind(connection.fd, reinterpret_cast<const sockaddr*>(&source), spec_.endpoint.length) !=
-        0) {
+    if (!bind_source(connection.fd, source)) {
       fail(connection, ErrorClass::connect, error_text("bind"), now);
       return;
     }
@@ -139,9 +145,13 @@ void Worker::mark_sent(Connection& connection, std::int64_t now) {
 // Edge-triggered, so that it is done once for a connection; for writing only where it is needed,
 // since that costs an event of its own.
 void Worker::enroll(Connection& connection, bool for_writing) {
-  if (connection.registered && (!for_writing || connection.armed)) {
-    return;
+  if (!connection.registered || (for_writing && !connection.armed)) {
+    watch(connection, for_writing);
   }
+}
+
+// What is there already is an event, too.
+void Worker::watch(Connection& connection, bool for_writing) {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLRDHUP | EPOLLET | (for_writing ? EPOLLOUT : 0U);
   event.data.u64 = std::uint64_t{connection.generation} << 32U | index_of(connection);
@@ -152,7 +162,7 @@ void Worker::enroll(Connection& connection, bool for_writing) {
 
 void Worker::readable(Connection& connection, bool hung_up) {
   const std::uint32_t generation = connection.generation;
-  for (;;) {
+  for (int reads = 0; reads < most_reads; ++reads) {
     const ssize_t size = recv(connection.fd, buffer_.get(), buffer_size, 0);
     const std::int64_t now = now_ns();
     if (size < 0) {
@@ -173,6 +183,7 @@ void Worker::readable(Connection& connection, bool hung_up) {
       return;
     }
   }
+  watch(connection, connection.armed);  // the rest in another turn: others have something, too
 }
 
 // Takes bytes of answers; then asks anew, all at once for all answers that were among them.
@@ -180,11 +191,14 @@ void Worker::consume(Connection& connection, std::string_view bytes, std::int64_
   const std::uint32_t before = connection.in_flight;
   while (!bytes.empty()) {
     if (connection.in_flight == 0) {
-      if (before == 0) {  // said to a connection at rest, such as a 408: the same as closing it
+      if (!tells_idle_timeout(bytes)) {
+        result_.recorder.stray("bytes that no request had asked for", now);
+      }
+      connection.lost = true;
+      if (before == 0) {
         connection.close();
         return;
       }
-      result_.recorder.stray("bytes behind the end of an answer", now);
       connection.last = true;
       break;
     }
@@ -256,6 +270,7 @@ void Worker::finish(Connection& connection, unsigned status, bool wrong, std::in
 void Worker::ended(Connection& connection, std::int64_t now) {
   if (connection.in_flight == 0) {
     // At rest it is known to be free, or to wake later: then it goes on with a new socket.
+    connection.lost = true;
     connection.close();
     return;
   }
@@ -269,7 +284,7 @@ void Worker::ended(Connection& connection, std::int64_t now) {
     rest(connection, now);
     return;
   }
-  fail(connection, ErrorClass::read, connection.reader.error(), now);
+  fail(connection, ErrorClass::protocol, connection.reader.error(), now);
 }
 
 // After an answer: the connection is closed if that was its last, and asks again at once or after
@@ -283,6 +298,7 @@ void Worker::rest(Connection& connection, std::int64_t now) {
       }
       return;
     }
+    connection.lost = connection.lost || !more_to_come;
     connection.close();
   }
   if (spec_.think_time > nanoseconds::zero()) {
@@ -302,6 +318,7 @@ void Worker::fail(Connection& connection, ErrorClass error, std::string_view wha
   }
   outstanding_ -= connection.in_flight;
   connection.in_flight = 0;
+  connection.lost = true;
   connection.close();
   connection.pausing = true;
   const std::uint32_t doublings = std::min(connection.failures++, most_doublings);

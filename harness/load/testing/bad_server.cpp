@@ -23,6 +23,7 @@ namespace spawnpool::load::testing {
 namespace {
 
 constexpr std::string_view name = "spawnpool-bad-server";
+constexpr unsigned rest_us = 20'000;  // after which a client has seen its answer
 constexpr std::int64_t patience_ns = 5'000'000'000;
 
 struct Counters {
@@ -68,12 +69,17 @@ struct Answer {
   Then then = Then::keep;
   bool byte_by_byte = false;
   std::string endlessly = {};  // sent again and again after the bytes
+  std::string later = {};      // sent when the client is at rest
 
   // Returns whether the connection is kept.
   bool send(int fd) const {
     bool open = byte_by_byte ? send_byte_by_byte(fd, bytes) : send_all(fd, bytes);
     while (open && !endlessly.empty()) {
       open = send_all(fd, endlessly);
+    }
+    if (open && !later.empty()) {
+      usleep(rest_us);
+      open = send_all(fd, later);
     }
     if (then == Then::reset) {
       arm_reset(fd);
@@ -86,6 +92,7 @@ using Modes = std::map<std::string, Answer, std::less<>>;
 
 const std::string ok = "HTTP/1.1 200 OK\r\n";
 const std::string chunked = ok + "Transfer-Encoding: chunked\r\n\r\n";
+const std::string idle_timeout = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n";
 const Answer plain{ok + "Content-Length: 13\r\n\r\nHello, World!"};
 
 Modes wrong_modes() {
@@ -112,6 +119,10 @@ Modes wrong_modes() {
       {"reset-at-once", {"", Then::reset}},
       {"close-at-once", {"", Then::close}},
       {"no-answer", {""}},
+      {"endless-body",
+       {.bytes = ok + "Content-Length: 999999999999\r\n\r\n",
+        .endlessly = std::string(1 << 20, 'x')}},
+      {"unasked", {.bytes = plain.bytes, .later = "and another thing"}},
   };
 }
 
@@ -138,6 +149,7 @@ Modes right_modes() {
       // Closes without a word.
       {"http-1.0", {"HTTP/1.0 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!", Then::close}},
       {"bare-newlines", {"HTTP/1.1 200 OK\nContent-Length: 13\n\nHello, World!"}},
+      {"idle-timeout", {.bytes = plain.bytes, .then = Then::close, .later = idle_timeout}},
       {"no-reason", {"HTTP/1.1 200 \r\ncontent-length:13\r\n\r\nHello, World!"}},
   };
 }

@@ -19,8 +19,15 @@ from spawnpool.context import gather_context, utc_now
 from spawnpool.documents import Json
 from spawnpool.errors import UsageError
 from spawnpool.generators import load_command, run_load, run_wrk
-from spawnpool.load_bench_tables import print_bench
-from spawnpool.load_truth import DESIGNS, QUANTILES, closed_loops, measure_undisturbed, tolerance_us
+from spawnpool.load_bench_tables import missed_goals, print_bench
+from spawnpool.load_truth import (
+    DESIGNS,
+    QUANTILES,
+    Design,
+    closed_loops,
+    measure_undisturbed,
+    tolerance_us,
+)
 from spawnpool.local_server import LocalServer, cpus_apart, free_port
 from spawnpool.results import claim, write_result
 from spawnpool.statistics import paired_ratio
@@ -28,7 +35,9 @@ from spawnpool.statistics import paired_ratio
 SCHEMA_VERSION = 1
 SECTIONS = ("throughput", "open-loop", "memory", "accuracy")
 RATES = (10_000, 30_000, 60_000)  # requests/s, open loop
-FEW, MANY = 1_000, 10_000  # connections between which memory per connection is taken
+# Enough that an arrival never waits for a connection, after a stall of some milliseconds either: its
+# wait is the generator's.
+OPEN_LOOP_CONNECTIONS = 1024
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,7 @@ class Settings:
     accuracy_runs: int
     seconds: int
     connections: tuple[int, ...]
+    memory_connections: tuple[int, ...]
     seed: int
     cpus: tuple[int, int]  # of the server, of the generator
 
@@ -191,7 +201,8 @@ def open_loop(settings: Settings) -> list[Json]:
             for seed in range(settings.runs):
                 report = run_load(
                     server.url,
-                    *("--connections", 64, "--duration", f"{settings.seconds}s", "--rate", rate),
+                    *("--connections", OPEN_LOOP_CONNECTIONS, "--rate", rate),
+                    *("--duration", f"{settings.seconds}s"),
                     *("--seed", settings.seed + seed),
                     cpu=settings.cpus[1],
                 )
@@ -220,23 +231,30 @@ def open_loop(settings: Settings) -> list[Json]:
 
 
 def memory(settings: Settings) -> Json:
-    """Resident memory of the generator per connection."""
+    """Resident memory of the generator with ever more connections, and what one of them takes between
+    each two: the same everywhere if nothing grows faster than they do."""
+    sizes = sorted(settings.memory_connections)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < MANY + 100:
-        reason = f"needs {MANY + 100} descriptors, the hard limit is {hard}: raise it (ulimit -Hn)"
-        return {"bytes_per_connection": None, "reason": reason}
+    if hard < sizes[-1] + 100:
+        needs = f"needs {sizes[-1] + 100} descriptors, the hard limit is {hard}"
+        return {"resident": None, "steps": None, "reason": f"{needs}: raise it (ulimit -Hn)"}
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    resident = {}
+    resident = []
     with _answerer(settings) as server:
-        for connections in (FEW, MANY):
+        for connections in sizes:
             _say(f"memory with {connections} connections")
-            resident[connections] = _peak_resident(server, connections, settings)
-    slope = (resident[MANY] - resident[FEW]) / (MANY - FEW)
-    return {
-        "bytes_per_connection": slope,
-        "resident_bytes": {str(count): size for count, size in resident.items()},
-        "reason": None,
-    }
+            size = _peak_resident(server, connections, settings)
+            resident.append({"connections": connections, "bytes": size})
+    steps = [
+        {
+            "from": few["connections"],
+            "to": many["connections"],
+            "bytes_per_connection": (many["bytes"] - few["bytes"])
+            / (many["connections"] - few["connections"]),
+        }
+        for few, many in zip(resident, resident[1:])
+    ]
+    return {"resident": resident, "steps": steps, "reason": None}
 
 
 def _peak_resident(server: LocalServer, connections: int, settings: Settings) -> int:
@@ -262,10 +280,10 @@ def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
     return {name: statistics.median([run[name] for run in runs]) for name in QUANTILES}
 
 
-def accuracy(settings: Settings) -> list[Json]:
+def accuracy(settings: Settings, designs: Sequence[Design] = DESIGNS) -> list[Json]:
     """Open loop against known latencies; beside it what closed loops say of a server that stalls."""
     found = []
-    for design in DESIGNS:
+    for design in designs:
         _say(f"accuracy, {design.name}, {settings.accuracy_runs} runs")
         runs, excluded = measure_undisturbed(
             design, settings.cpus, settings.accuracy_runs, settings.seed
@@ -292,21 +310,22 @@ def accuracy(settings: Settings) -> list[Json]:
                     for name in QUANTILES
                 },
             )
-        if design.stall_s > 0:
+        if design.stall_s > 0 or design.frozen_s > 0:
             entry["closed_loop_us"] = closed_loops(design, settings.cpus)
         found.append(entry)
     return found
 
 
 def run(settings: Settings, sections: Sequence[str]) -> Json:
-    """Measures the given sections; the others are null."""
+    """Measures the ceiling, which tells what all else is to be held against, and the given sections;
+    the others are null."""
     stolen, all_before = _steal()
     context = gather_context()
     for name in ("spawnpool-load", "spawnpool-answerer"):
         context["binaries"][name] = hashlib.sha256(paths.binary(name).read_bytes()).hexdigest()
     measured = {
         "throughput": throughput(settings) if "throughput" in sections else None,
-        "ceiling": ceiling(settings) if "throughput" in sections else None,
+        "ceiling": ceiling(settings),
         "open_loop": open_loop(settings) if "open-loop" in sections else None,
         "memory": memory(settings) if "memory" in sections else None,
         "accuracy": accuracy(settings) if "accuracy" in sections else None,
@@ -334,6 +353,13 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(_positive(part) for part in text.split(","))
 
 
+def _sizes(text: str) -> tuple[int, ...]:
+    sizes = _numbers(text)
+    if len(set(sizes)) != len(sizes) or len(sizes) < 2:
+        raise argparse.ArgumentTypeError(f"{text}: give two different numbers or more")
+    return sizes
+
+
 def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, tuple[str, ...]]:
     parser = argparse.ArgumentParser(prog="load_bench.py", description=__doc__)
     add = parser.add_argument
@@ -342,8 +368,14 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, tuple[str, ...
     add("--accuracy-runs", type=_positive, default=5, help="of each design (default 5)")
     add("--seconds", type=_positive, default=2, help="of load in each run (default 2)")
     add("--connections", type=_numbers, default=(16, 64, 256), help="default 16,64,256")
+    sizes = (1_000, 5_000, 10_000)
+    add("--memory-connections", type=_sizes, default=sizes, help="default 1000,5000,10000")
     add("--seed", type=int, default=1, help="of what is drawn (default 1)")
-    add("--only", default=",".join(SECTIONS), help=f"of {','.join(SECTIONS)}")
+    add(
+        "--only",
+        default=",".join(SECTIONS),
+        help=f"of {','.join(SECTIONS)}; the ceiling is always measured",
+    )
     add("--out", type=Path, help="the result (default results/load-bench-TIME.json)")
     parsed = parser.parse_args(arguments)
     sections = tuple(parsed.only.split(","))
@@ -354,7 +386,8 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, tuple[str, ...
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit status: 0 measured, 2 a mistake in what was asked or a machine that cannot do it."""
+    """Exit status: 0 measured and every goal met, 1 a goal missed, 2 a mistake in what was asked or a
+    machine that cannot do it."""
     parsed, sections = _parse(arguments)
     try:
         cpus = cpus_apart()
@@ -370,6 +403,7 @@ def main(arguments: Sequence[str]) -> int:
                 parsed.accuracy_runs,
                 parsed.seconds,
                 parsed.connections,
+                parsed.memory_connections,
                 parsed.seed,
                 cpus,
             )
@@ -380,7 +414,10 @@ def main(arguments: Sequence[str]) -> int:
             raise
         print_bench(result, sys.stdout)
         print(out)
-        return 0
+        missed = missed_goals(result)
+        for goal in missed:
+            _say(f"missed: {goal}")
+        return 1 if missed else 0
     except UsageError as error:
         print(f"load_bench.py: {error}", file=sys.stderr)
         return 2

@@ -1,6 +1,6 @@
 """The benchmarks of the load generator as tables, each number beside the goal it has to meet."""
-from collections.abc import Callable
-from typing import Any, Optional, TextIO
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -11,7 +11,7 @@ from spawnpool.load_truth import QUANTILES
 from spawnpool.table import number
 
 LEAST_RATIO = {"answerer": 1.25, "nginx": 1.0}
-MOST_LAG_P50_US, MOST_LAG_P99_US = 2.0, 100.0
+MOST_LAG_P50_US, MOST_LAG_P99_US, MOST_WAIT_P99_US = 2.0, 100.0, 100.0
 MOST_BYTES_PER_CONNECTION = 2048
 
 
@@ -24,6 +24,55 @@ def _table(title: str, *columns: str) -> Table:
 
 def _goal(met: bool, words: str) -> str:
     return f"{words}: {'met' if met else 'MISSED'}"
+
+
+def _throughput_met(entry: Json) -> bool:
+    met: bool = entry["ratio"]["ratio"] >= LEAST_RATIO[entry["server"]]
+    return met
+
+
+def _open_loop_met(entry: Json) -> bool:
+    median = entry["median"]
+    met: bool = (
+        median["lag_p50_us"] <= MOST_LAG_P50_US
+        and median["lag_p99_us"] <= MOST_LAG_P99_US
+        and median["wait_p99_us"] <= MOST_WAIT_P99_US
+    )
+    return met
+
+
+def _memory_met(step: Json) -> bool:
+    met: bool = step["bytes_per_connection"] <= MOST_BYTES_PER_CONNECTION
+    return met
+
+
+def _accuracy_met(entry: Json) -> bool:
+    """Without enough runs that nothing disturbed, nothing shows that the goal is met."""
+    return entry["within"] is not None and all(entry["within"].values())
+
+
+def missed_goals(result: Json) -> list[str]:
+    """A word on each goal that was not met, or could not be shown to be, of the sections measured."""
+    return list(_missed(result))
+
+
+def _missed(result: Json) -> Iterator[str]:
+    for entry in result["throughput"] or []:
+        if not _throughput_met(entry):
+            yield f"throughput, {entry['server']}, {entry['connections']} connections"
+    for entry in result["open_loop"] or []:
+        if not _open_loop_met(entry):
+            yield f"open loop at {entry['rate_rps']} requests/s"
+    if result["memory"] is not None:
+        if result["memory"]["steps"] is None:
+            yield f"memory: {result['memory']['reason']}"
+        for step in result["memory"]["steps"] or []:
+            if not _memory_met(step):
+                yield f"memory between {step['from']} and {step['to']} connections"
+    for entry in result["accuracy"] or []:
+        if not _accuracy_met(entry):
+            few = ", too few undisturbed runs" if entry["within"] is None else ""
+            yield f"accuracy, {entry['design']['name']}{few}"
 
 
 def _throughput(found: list[Json]) -> Table:
@@ -43,7 +92,7 @@ def _throughput(found: list[Json]) -> Table:
             "–" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}",
             str(ratio["pairs"]),
             f"{entry['server_cpu_with_wrk']:.0%}, {entry['server_cpu_with_spawnpool_load']:.0%}",
-            _goal(ratio["ratio"] >= least, f"at least {least}"),
+            _goal(_throughput_met(entry), f"at least {least}"),
         )
     return table
 
@@ -58,35 +107,35 @@ def _ceiling(found: list[Json]) -> Table:
 
 def _open_loop(found: list[Json]) -> Table:
     table = _table(
-        "send lag in open loop, µs, medians of the runs",
-        *("rate, requests/s", "achieved", "p50", "p99", "max", "latency p50", "latency p99"),
+        "send lag in open loop, µs, medians of the runs; wait: of all requests, intended to sent",
+        *("rate, requests/s", "achieved", "p50", "p99", "max", "wait p99"),
+        *("latency p50", "latency p99"),
         *("runs", "goal"),
     )
     for entry in found:
         median = entry["median"]
-        met = median["lag_p50_us"] <= MOST_LAG_P50_US and median["lag_p99_us"] <= MOST_LAG_P99_US
+        goals = f"p50 {MOST_LAG_P50_US:.0f}, p99 {MOST_LAG_P99_US:.0f}, wait {MOST_WAIT_P99_US:.0f}"
         table.add_row(
             number(entry["rate_rps"]),
             number(round(median["throughput_rps"])),
             *(number(median[f"lag_{name}_us"]) for name in ("p50", "p99", "max")),
+            number(median["wait_p99_us"]),
             *(number(median[f"latency_{name}_us"]) for name in ("p50", "p99")),
             str(len(entry["runs"])),
-            _goal(met, f"p50 {MOST_LAG_P50_US:.0f}, p99 {MOST_LAG_P99_US:.0f}"),
+            _goal(_open_loop_met(entry), goals),
         )
     return table
 
 
 def _memory(found: Json) -> Table:
     table = _table("resident memory", "of the generator", "bytes per connection", "goal")
-    size: Optional[float] = found["bytes_per_connection"]
-    if size is None:
-        table.add_row(found["reason"], "–", "–")
-    else:
-        met = size <= MOST_BYTES_PER_CONNECTION
+    if found["steps"] is None:
+        table.add_row(found["reason"], "–", _goal(False, "cannot tell"))
+    for step in found["steps"] or []:
         table.add_row(
-            "between 1,000 and 10,000 connections",
-            number(round(size)),
-            _goal(met, f"at most {MOST_BYTES_PER_CONNECTION}"),
+            f"between {step['from']:,} and {step['to']:,} connections",
+            number(round(step["bytes_per_connection"])),
+            _goal(_memory_met(step), f"at most {MOST_BYTES_PER_CONNECTION}"),
         )
     return table
 
@@ -102,16 +151,19 @@ def _accuracy(found: list[Json]) -> Table:
 
     for entry in found:
         counts = (str(len(entry["runs"])), str(len(entry["excluded_away_us"])))
-        if entry["within"] is None:
-            unknown = ["–"] * len(QUANTILES)
-            table.add_row(entry["design"]["name"], "", *unknown, *counts, "cannot tell")
+        name, truth = entry["design"]["name"], entry["truth_us"]
+        if truth is None:
+            goal = _goal(False, "too few undisturbed runs")
+            table.add_row(name, "", *["–"] * len(QUANTILES), *counts, goal)
         else:
-            table.add_row(entry["design"]["name"], "known", *row(entry["truth_us"]), "", "", "")
-            met = all(entry["within"].values())
-            goal = _goal(met, "within 1 % or 0.1 ms")
+            table.add_row(name, "known", *row(truth), "", "", "")
+            goal = _goal(_accuracy_met(entry), "within 1 % or 0.1 ms")
             table.add_row("", "open loop", *row(entry["measured_us"]), *counts, goal)
-        for name, values in (entry["closed_loop_us"] or {}).items():
-            table.add_row("", f"closed loop, {name}", *row(values), "", "", "")
+        for generator, values in (entry["closed_loop_us"] or {}).items():
+            table.add_row("", f"closed loop, {generator}", *row(values), "", "", "")
+            if truth is not None:
+                errors = [f"{(values[name] - truth[name]) / 1000:+.2f}" for name in QUANTILES]
+                table.add_row("", "  its error", *errors, "", "", "")
     return table
 
 

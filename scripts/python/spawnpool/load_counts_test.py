@@ -15,10 +15,10 @@ PATIENT = ("--timeout", "20s")  # nothing times out on a machine that is busy wi
 
 # An answer of these is none; the server closes or resets, or the client has to give up.
 WRONG = {
-    "truncated-head": ("read", "protocol"),
-    "truncated-body": ("read", "protocol"),
-    "truncated-chunk": ("read", "protocol"),
-    "no-last-chunk": ("read", "protocol"),
+    "truncated-head": ("protocol",),
+    "truncated-body": ("protocol",),
+    "truncated-chunk": ("protocol",),
+    "no-last-chunk": ("protocol",),
     "length-too-long": ("timeout",),
     "length-no-number": ("protocol",),
     "length-beyond-64-bits": ("protocol",),
@@ -32,8 +32,9 @@ WRONG = {
     "endless-continue": ("protocol", "timeout"),
     "reset-in-body": ("read",),
     "reset-at-once": ("read",),
-    "close-at-once": ("read", "protocol"),
+    "close-at-once": ("read",),
     "no-answer": ("timeout",),
+    "endless-body": ("timeout",),
 }
 RIGHT = {
     "plain": "2xx",
@@ -126,6 +127,53 @@ def test_ambiguous_answers_are_counted_once(mode: str) -> None:
         assert report["load"]["errors"]["protocol"] > 0
     else:
         _reconciled(report)
+
+
+# Four requests, each on a connection of its own, that is at rest when the server says more.
+AT_REST = {
+    "closed": ("--think-time", "10s"),
+    "open": ("--rate", 4, "--arrivals", "uniform"),
+}
+
+
+@pytest.mark.parametrize("loop", AT_REST)
+@pytest.mark.parametrize("mode, errors", [("unasked", 4), ("idle-timeout", 0)])
+def test_what_is_said_unasked_is_an_error_but_for_an_idle_timeout(
+    mode: str, errors: int, loop: str
+) -> None:
+    with _bad_server(mode, every=1) as server:
+        report = run_load(
+            server.url,
+            *("--connections", 4, "--duration", "1s", *AT_REST[loop], *PATIENT),
+            within_s=BOUND_S,
+        )
+    load = report["load"]
+    assert load["counts"]["answered"] == load["counts"]["sent"] == 4
+    assert load["errors"] == {name: errors * (name == "protocol") for name in load["errors"]}
+    told = {"protocol": "bytes that no request had asked for"}
+    assert load["error_examples"] == (told if errors > 0 else {})
+
+
+@pytest.mark.parametrize("mode", ["close-announced", "http-1.0", "until-close", "truncated-body"])
+def test_a_connection_that_the_server_closed_is_a_reconnect(mode: str) -> None:
+    with _bad_server(mode, every=2) as server:
+        load = run_load(
+            server.url,
+            *("--connections", 4, "--duration", "300ms", *PATIENT),
+            within_s=BOUND_S,
+        )["load"]
+    assert load["connections_opened"] - load["reconnects"] == 4 < load["connections_opened"]
+
+
+def test_a_connection_that_has_had_its_requests_is_no_reconnect() -> None:
+    with _bad_server("plain", every=1) as server:
+        load = run_load(
+            server.url,
+            *("--connections", 4, "--duration", "300ms", *PATIENT),
+            *("--requests-per-connection", 1),
+            within_s=BOUND_S,
+        )["load"]
+    assert load["connections_opened"] == load["counts"]["sent"] > load["reconnects"] == 0
 
 
 def test_a_server_that_closes_each_connection_is_no_end(tmp_path: Path) -> None:

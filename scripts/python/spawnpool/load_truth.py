@@ -13,7 +13,8 @@ import math
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
@@ -226,12 +227,7 @@ def _load_and_freeze(
             assert process.stdout is not None
             while json.loads(process.stdout.readline()).get("event") != "window-begin":
                 pass
-            time.sleep(design.duration_s / 3)
-            server.process.send_signal(signal.SIGSTOP)
-            begin = time.monotonic_ns()
-            time.sleep(design.frozen_s)
-            end = time.monotonic_ns()
-            server.process.send_signal(signal.SIGCONT)
+            frozen = _freeze(design, server)
             words, _ = process.communicate(timeout=design.duration_s + GRACE_S)
         except TimeoutExpired as error:
             raise UsageError(f"does not end: {' '.join(command)}") from error
@@ -240,23 +236,42 @@ def _load_and_freeze(
     if process.returncode not in (0, INVALID_MEASUREMENT):
         raise UsageError(f"exit {process.returncode} of {' '.join(command)}")
     report: Json = json.loads(words.strip().splitlines()[-1])
-    return report, (begin, end)
+    return report, frozen
+
+
+def _freeze(design: Design, server: LocalServer) -> tuple[int, int]:
+    """From when to when the server was stopped, ns of CLOCK_MONOTONIC."""
+    time.sleep(design.duration_s / 3)
+    server.process.send_signal(signal.SIGSTOP)
+    begin = time.monotonic_ns()
+    time.sleep(design.frozen_s)
+    end = time.monotonic_ns()
+    server.process.send_signal(signal.SIGCONT)
+    return begin, end
 
 
 def closed_loops(design: Design, cpus: tuple[int, int]) -> dict[str, dict[str, float]]:
     """What closed loops report of the same server, µs, by generator: nothing is sent while it
-    stalls, so that most of a stall is not measured (coordinated omission)."""
+    stalls or is stopped, so that most of that is not measured (coordinated omission). wrk adds
+    latencies to its record afterwards, as if it had gone on sending evenly."""
     connections = 16
     seconds = max(round(design.duration_s), 1)
-    with LocalServer(delay_server_command(design), cpu=cpus[0]) as server:
-        ours = run_load(
-            *(server.url, "--connections", connections, "--duration", f"{seconds}s"),
-            cpu=cpus[1],
-            within_s=seconds + GRACE_S,
-        )
-    with LocalServer(delay_server_command(design), cpu=cpus[0]) as server:
-        wrk = run_wrk(server.url, connections, seconds, cpus[1])
+
+    def of(generator: Callable[[str], Json]) -> dict[str, float]:
+        with LocalServer(delay_server_command(design), cpu=cpus[0]) as server:
+            with ThreadPoolExecutor(1) as pool:
+                report = pool.submit(generator, server.url)
+                if design.frozen_s > 0:
+                    _freeze(design, server)
+                latency_us = report.result()["latency_us"]
+        return {name: float(latency_us[name]) for name in QUANTILES}
+
+    def ours(url: str) -> Json:
+        options = ("--connections", connections, "--duration", f"{seconds}s")
+        load: Json = run_load(url, *options, cpu=cpus[1], within_s=seconds + GRACE_S)["load"]
+        return load
+
     return {
-        "spawnpool-load": {name: float(ours["load"]["latency_us"][name]) for name in QUANTILES},
-        "wrk": {name: float(wrk["latency_us"][name]) for name in QUANTILES},
+        "spawnpool-load": of(ours),
+        "wrk": of(lambda url: run_wrk(url, connections, seconds, cpus[1])),
     }

@@ -21,6 +21,8 @@ from spawnpool.load_truth import (
     QUANTILES,
     Design,
     Log,
+    closed_loops,
+    measure,
     measure_undisturbed,
     quantiles_us,
     tolerance_us,
@@ -132,3 +134,16 @@ def test_an_open_loop_measures_the_truth(design: Design) -> None:
         print(name, [round(error) for error in errors])
         tolerance = statistics.median(tolerance_us(outcome.truth[name]) for outcome in outcomes)
         assert statistics.median([abs(error) for error in errors]) <= tolerance, (name, errors)
+
+
+@pytest.mark.parametrize("design", DESIGNS[-2:], ids=lambda design: str(design.name))
+def test_a_closed_loop_misses_what_a_stall_costs(design: Design) -> None:
+    cpus = cpus_apart()
+    if cpus is None:
+        pytest.skip("one CPU: the generator needs a core of its own to measure the truth")
+    truth = measure(design, cpus).truth["p99"]
+    assert truth > 100_000
+    # wrk adds to its record, when it is done, the latencies that it would have expected to see.
+    closed = closed_loops(design, cpus)["spawnpool-load"]
+    assert closed["p99"] < truth / 4
+    assert closed["max"] > truth / 4, "the stall was there"
