@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "harness/cost/allocation_page.hpp"
+#include "harness/cost/allocation_slots.hpp"
 
 namespace spawnpool::cost {
 
@@ -61,10 +62,7 @@ bool AllocationCounter::attached() const {
 }
 
 AllocationCounts AllocationCounter::read() const {
-  return {.allocations = page_->allocations.load(std::memory_order_relaxed),
-          .frees = page_->frees.load(std::memory_order_relaxed),
-          .bytes = page_->bytes.load(std::memory_order_relaxed),
-          .threads_started = page_->threads_started.load(std::memory_order_relaxed)};
+  return counts_of(*page_);
 }
 
 }  // namespace spawnpool::cost
