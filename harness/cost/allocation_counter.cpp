@@ -61,6 +61,10 @@ bool AllocationCounter::attached() const {
   return page_->attached.load(std::memory_order_acquire) > 0;
 }
 
+bool AllocationCounter::marks_phases() const {
+  return page_->marking.load(std::memory_order_relaxed) > 0;
+}
+
 AllocationCounts AllocationCounter::read() const {
   return counts_of(*page_);
 }

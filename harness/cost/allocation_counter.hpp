@@ -2,13 +2,23 @@
 // outside.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "harness/cost/phases.hpp"
+
 namespace spawnpool::cost {
 
 struct AllocationPage;
+
+struct PhaseCounts {
+  std::uint64_t allocations = 0;
+  std::uint64_t bytes = 0;
+
+  friend bool operator==(const PhaseCounts&, const PhaseCounts&) = default;
+};
 
 // Running totals since the target started. They follow valgrind memcheck's "total heap usage":
 // calls that failed and free(nullptr) do not count, realloc of a block counts as a free and an
@@ -28,6 +38,10 @@ struct AllocationCounts {
   // leaves out that realloc may hold both blocks for a moment.
   std::uint64_t heap_live_bytes = 0;
   std::uint64_t heap_peak_bytes = 0;
+
+  // Of `allocations` and `bytes`, what threads did in each phase; in the order of phase_names. All
+  // is in the first where marks_phases() is false.
+  std::array<PhaseCounts, phase_count> by_phase{};
 
   friend bool operator==(const AllocationCounts&, const AllocationCounts&) = default;
 };
@@ -60,6 +74,9 @@ class AllocationCounter {
   // what read() returns then means nothing. True as soon as one program was counted, be it a shell
   // that started the target: of a single process, allocation_page_name in its /proc/PID/maps tells.
   [[nodiscard]] bool attached() const;
+
+  // Whether a program that was counted marks its phases (see phase_names).
+  [[nodiscard]] bool marks_phases() const;
 
   // May be called while the target runs: each of the numbers is then of its own instant.
   [[nodiscard]] AllocationCounts read() const;

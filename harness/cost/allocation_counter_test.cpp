@@ -148,7 +148,7 @@ TEST(AllocationCounter, GivesTheSlotOfAnEndedThreadToTheNext) {
   ASSERT_NE(memory, MAP_FAILED);
   const auto& slots = static_cast<const AllocationPage*>(memory)->slots;
   EXPECT_EQ(std::count_if(slots.begin(), slots.end(),
-                          [](const auto& slot) { return slot.tally.allocations != 0; }),
+                          [](const auto& slot) { return slot.tally.phases[0].allocations != 0; }),
             2)
       << "the main thread's and the other's";
   munmap(memory, sizeof(AllocationPage));
@@ -212,6 +212,17 @@ TEST(AllocationCounter, CountsTheHeapOfTheLastProgramOfItsProcess) {
   EXPECT_GT(through_a_shell.allocations, alone.allocations);
   EXPECT_EQ(through_a_shell.heap_live_bytes, alone.heap_live_bytes);
   EXPECT_EQ(through_a_shell.heap_peak_bytes, alone.heap_peak_bytes);
+}
+
+TEST(AllocationCounter, KnowsNoPhasesOfWhoMarksNone) {
+  AllocationCounter counter(ALLOCATION_LIBRARY);
+  TestChild child({ALLOCATION_WORKLOAD, "heap", "10"}, counter.environment(), counter.fd());
+  child.release();
+  EXPECT_EQ(child.wait(), 0);
+  EXPECT_FALSE(counter.marks_phases());
+  const AllocationCounts counts = counter.read();
+  EXPECT_EQ(counts.by_phase[0].allocations, counts.allocations);
+  EXPECT_EQ(counts.by_phase[0].bytes, counts.bytes);
 }
 
 TEST(AllocationCounter, LeavesOutWhatThereWasNoMemoryFor) {

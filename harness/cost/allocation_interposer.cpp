@@ -39,6 +39,10 @@ void* libc_valloc(std::size_t size) noexcept __asm__("__libc_valloc");
 void* libc_pvalloc(std::size_t size) noexcept __asm__("__libc_pvalloc");
 void libc_free(void* block) noexcept __asm__("__libc_free");
 
+// Of the target, when it marks its phases: see phases.hpp. Found by the loader; dlsym would
+// allocate the message that there is none.
+extern "C" [[gnu::weak]] volatile std::uint32_t* spawnpool_phase() noexcept;
+
 namespace {
 
 using namespace spawnpool::cost;
@@ -46,8 +50,9 @@ using namespace spawnpool::cost;
 // What the calling thread counts into. In the thread's static block of storage (-ftls-model of this
 // library): a dynamic one would be allocated on the way.
 struct Thread {
-  AllocationSlot* own;  // its slot, nullptr: none yet, or none any more
-  bool shares;          // it is to have no slot: none is free, or it is about to end
+  AllocationSlot* own;                  // its slot, nullptr: none yet, or none any more
+  const volatile std::uint32_t* phase;  // what it is doing; valid with a slot
+  bool shares;                          // it is to have no slot: none is free, or it is to end
 };
 constinit thread_local Thread self{};
 constinit thread_local Thread before_fork{};
@@ -65,12 +70,18 @@ constinit pthread_key_t end_of_thread{};
 constinit std::uint32_t image = 0;  // this process's number in the page
 constinit bool counts_heap = true;  // whether the page's heap is the one of this process
 
+const volatile std::uint32_t* phase_word() {
+  static constexpr std::uint32_t unmarked = 0;
+  return spawnpool_phase != nullptr ? spawnpool_phase() : &unmarked;
+}
+
 // The calling thread's slot; nullptr when it has none.
 [[gnu::cold, gnu::noinline]] AllocationSlot* claim() {
   AllocationPage* const shared = page.load(std::memory_order_acquire);
   if (shared == nullptr || self.shares) {
     return nullptr;
   }
+  self.phase = phase_word();
   self.own = claim_slot(*shared, image);
   self.shares = self.own == nullptr;
   if (self.own != nullptr) {
@@ -121,11 +132,11 @@ template <class CountAlone, class CountAmongMany>
   if (block != nullptr) {
     count(
         [=](AllocationSlot& own) {
-          count_allocation<AddAlone>(own.tally, bytes);
+          count_allocation<AddAlone>(own.tally, *self.phase, bytes);
           change_own_heap(own, usable_bytes(block));
         },
         [=](AllocationCommon& many) {
-          count_allocation<AddAmongMany>(many.tally, bytes);
+          count_allocation<AddAmongMany>(many.tally, *phase_word(), bytes);
           change_heap(many.heap, usable_bytes(block));
         });
   }
@@ -162,13 +173,14 @@ void thread_started(const pthread_attr_t* attributes) {
 // because addresses do not tell: a program not position-independent has a malloc of its own address
 // that leads here all the same.
 bool sees_every_call() {
-  const std::uint64_t before = early.tally.allocations.load(std::memory_order_relaxed);
+  PhaseTally& counts = early.tally.phases[0];
+  const std::uint64_t before = counts.allocations.load(std::memory_order_relaxed);
   void* volatile probe = malloc(1);
-  const bool seen = early.tally.allocations.load(std::memory_order_relaxed) != before;
+  const bool seen = counts.allocations.load(std::memory_order_relaxed) != before;
   free(probe);
   if (seen) {  // the probe is not the target's
-    early.tally.allocations.fetch_sub(1, std::memory_order_relaxed);
-    early.tally.bytes.fetch_sub(1, std::memory_order_relaxed);
+    counts.allocations.fetch_sub(1, std::memory_order_relaxed);
+    counts.bytes.fetch_sub(1, std::memory_order_relaxed);
     early.tally.frees.fetch_sub(1, std::memory_order_relaxed);
   }
   return seen && dlsym(RTLD_NEXT, "malloc") == reinterpret_cast<void*>(&libc_malloc);
@@ -210,8 +222,8 @@ bool take_heap(AllocationPage& shared) {
 // is just about to add there is lost.
 void carry_over_early(AllocationCommon& into) {
   const auto move = [](auto& from, auto& to) { to.fetch_add(from.load()); };
-  move(early.tally.allocations, into.tally.allocations);
-  move(early.tally.bytes, into.tally.bytes);
+  move(early.tally.phases[0].allocations, into.tally.phases[0].allocations);
+  move(early.tally.phases[0].bytes, into.tally.phases[0].bytes);
   move(early.tally.frees, into.tally.frees);
   move(early.tally.threads_started, into.tally.threads_started);
   move(early.tally.stack_bytes_started, into.tally.stack_bytes_started);
@@ -226,7 +238,7 @@ void carry_over_early(AllocationCommon& into) {
 // other handlers run.
 void prepare_fork() {
   before_fork = self;
-  self = {.own = nullptr, .shares = true};
+  self = {.own = nullptr, .phase = nullptr, .shares = true};
 }
 
 void forked_in_parent() {
@@ -252,6 +264,7 @@ __attribute__((constructor)) void attach() {
     common.store(&shared->common, std::memory_order_release);
     carry_over_early(shared->common);
     page.store(shared, std::memory_order_release);
+    shared->marking.fetch_add(spawnpool_phase != nullptr ? 1 : 0);
     shared->attached.fetch_add(1, std::memory_order_release);
   }
   errno = error;

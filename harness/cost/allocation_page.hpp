@@ -13,6 +13,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "harness/cost/phases.hpp"
+
 namespace spawnpool::cost {
 
 // Environment variable with the number of the descriptor, inherited by the target, that holds the
@@ -22,10 +24,14 @@ inline constexpr const char* allocation_fd_variable = "SPAWNPOOL_ALLOC_FD";
 // The page's name in /proc/PID/maps, of every process whose allocations are counted in it.
 inline constexpr const char* allocation_page_name = "spawnpool-allocations";
 
-// What AllocationCounts says of each.
-struct AllocationTally {
+struct PhaseTally {
   std::atomic<std::uint64_t> allocations;
   std::atomic<std::uint64_t> bytes;  // as asked for, without the allocator's overhead
+};
+
+// What AllocationCounts says of each.
+struct AllocationTally {
+  std::array<PhaseTally, phase_count> phases;
   std::atomic<std::uint64_t> frees;
   std::atomic<std::uint64_t> threads_started;
   std::atomic<std::uint64_t> stack_bytes_started;
@@ -61,6 +67,7 @@ struct AllocationPage {
 
   std::uint64_t magic;                  // written by the reader before the target starts
   std::atomic<std::uint64_t> attached;  // programs whose malloc is counted here
+  std::atomic<std::uint64_t> marking;   // those among them that mark their phases
   // A process image is a process between its start, by exec or fork, and its end or next exec.
   // They are numbered from 1, since process ids are not unique among namespaces and times.
   std::atomic<std::uint32_t> images;

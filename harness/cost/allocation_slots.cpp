@@ -6,8 +6,14 @@ namespace spawnpool::cost {
 namespace {
 
 void add(AllocationCounts& counts, const AllocationTally& tally) {
-  counts.allocations += tally.allocations.load(std::memory_order_relaxed);
-  counts.bytes += tally.bytes.load(std::memory_order_relaxed);
+  for (std::size_t phase = 0; phase < phase_count; ++phase) {
+    const std::uint64_t count = tally.phases[phase].allocations.load(std::memory_order_relaxed);
+    const std::uint64_t bytes = tally.phases[phase].bytes.load(std::memory_order_relaxed);
+    counts.by_phase[phase].allocations += count;
+    counts.by_phase[phase].bytes += bytes;
+    counts.allocations += count;
+    counts.bytes += bytes;
+  }
   counts.frees += tally.frees.load(std::memory_order_relaxed);
   counts.threads_started += tally.threads_started.load(std::memory_order_relaxed);
   counts.stack_bytes_started += tally.stack_bytes_started.load(std::memory_order_relaxed);

@@ -24,9 +24,10 @@ struct AddAmongMany {
 };
 
 template <class Add>
-void count_allocation(AllocationTally& tally, std::uint64_t bytes) {
-  Add::add(tally.allocations, std::uint64_t{1});
-  Add::add(tally.bytes, bytes);
+void count_allocation(AllocationTally& tally, std::size_t phase, std::uint64_t bytes) {
+  PhaseTally& of_phase = tally.phases[phase < phase_count ? phase : 0];
+  Add::add(of_phase.allocations, std::uint64_t{1});
+  Add::add(of_phase.bytes, bytes);
 }
 
 template <class Add>

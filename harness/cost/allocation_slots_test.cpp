@@ -47,7 +47,7 @@ TEST(AllocationSlots, LoseNothingWhenThreadsTakeThemInTurns) {
       AllocationSlot* const slot = claim_slot(*page, image);
       ASSERT_NE(slot, nullptr);
       for (std::uint64_t bytes = 1; bytes <= 10; ++bytes) {
-        count_allocation<AddAlone>(slot->tally, bytes);
+        count_allocation<AddAlone>(slot->tally, bytes, bytes);
         count_free<AddAlone>(slot->tally);
       }
       count_thread<AddAlone>(slot->tally, 65'536);
@@ -57,13 +57,18 @@ TEST(AllocationSlots, LoseNothingWhenThreadsTakeThemInTurns) {
   done = true;
   reader.join();
   constexpr std::uint64_t all = std::uint64_t{threads} * turns;
-  EXPECT_EQ(counts_of(*page), (AllocationCounts{.allocations = 10 * all,
-                                                .frees = 10 * all,
-                                                .bytes = 55 * all,
-                                                .threads_started = all,
-                                                .stack_bytes_started = 65'536 * all}));
+  AllocationCounts expected{.allocations = 10 * all,
+                            .frees = 10 * all,
+                            .bytes = 55 * all,
+                            .threads_started = all,
+                            .stack_bytes_started = 65'536 * all};
+  for (std::uint64_t phase = 1; phase < phase_count; ++phase) {
+    expected.by_phase[phase] = {.allocations = all, .bytes = phase * all};
+  }
+  expected.by_phase[0] = {.allocations = 2 * all, .bytes = (9 + 10) * all};  // no phase's numbers
+  EXPECT_EQ(counts_of(*page), expected);
   const auto used = std::count_if(page->slots.begin(), page->slots.end(),
-                                  [](const auto& slot) { return slot.tally.allocations != 0; });
+                                  [](const auto& slot) { return slot.tally.frees != 0; });
   EXPECT_LE(used, threads) << "slots of ended threads are taken again";
 }
 
@@ -80,16 +85,18 @@ TEST(AllocationSlots, AreForOneThreadEachAndThenShared) {
 
   in_threads(4, [&] {
     for (int i = 0; i < 1000; ++i) {
-      count_allocation<AddAmongMany>(page->common.tally, 3);
+      count_allocation<AddAmongMany>(page->common.tally, 2, 3);
       count_free<AddAmongMany>(page->common.tally);
       count_thread<AddAmongMany>(page->common.tally, 7);
     }
   });
-  EXPECT_EQ(counts_of(*page), (AllocationCounts{.allocations = 4000,
-                                                .frees = 4000,
-                                                .bytes = 12'000,
-                                                .threads_started = 4000,
-                                                .stack_bytes_started = 28'000}));
+  AllocationCounts expected{.allocations = 4000,
+                            .frees = 4000,
+                            .bytes = 12'000,
+                            .threads_started = 4000,
+                            .stack_bytes_started = 28'000};
+  expected.by_phase[2] = {.allocations = 4000, .bytes = 12'000};
+  EXPECT_EQ(counts_of(*page), expected);
 
   release_slot(*page, *slots[500]);
   EXPECT_EQ(claim_slot(*page, image), slots[500]);
