@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 
 #include "harness/cost/allocation_counter.hpp"
@@ -31,32 +32,89 @@ bool counts_all(pid_t root) {
   });
 }
 
-AllocationsResult solve(const cost::AllocationCounts& start, const cost::AllocationCounts& middle,
-                        const cost::AllocationCounts& end, const AccountingSpec& size) {
-  const auto cost_of = [&size](std::uint64_t a, std::uint64_t b, std::uint64_t c) {
-    return solve(static_cast<double>(b - a), static_cast<double>(c - b), size);
-  };
-  const Cost count = cost_of(start.allocations, middle.allocations, end.allocations);
-  const Cost bytes = cost_of(start.bytes, middle.bytes, end.bytes);
-  return {count.per_request, count.per_connection, bytes.per_request, bytes.per_connection};
+// What was counted before the pass's load, between its two sizes, and after it.
+struct Readings {
+  cost::AllocationCounts start, middle, end;
+};
+
+// What a request and a connection cost of one of the counts, which `of` picks.
+template <class Of>
+Cost solve(const Readings& readings, const AccountingSpec& size, Of of) {
+  return solve(static_cast<double>(of(readings.middle) - of(readings.start)),
+               static_cast<double>(of(readings.end) - of(readings.middle)), size);
 }
 
-AllocationsResult count(const PassContext& context, Target& target,
-                        const cost::AllocationCounter& counter) {
+std::vector<PhaseAllocations> solve_phases(const Readings& readings, const AccountingSpec& size) {
+  std::vector<PhaseAllocations> result;
+  for (std::size_t phase = 0; phase < cost::phase_count; ++phase) {
+    const Cost count = solve(
+        readings, size, [=](const auto& counts) { return counts.by_phase.at(phase).allocations; });
+    const Cost bytes =
+        solve(readings, size, [=](const auto& counts) { return counts.by_phase.at(phase).bytes; });
+    result.push_back({cost::phase_names.at(phase), count.per_request, count.per_connection,
+                      bytes.per_request, bytes.per_connection});
+  }
+  return result;
+}
+
+AllocationsResult solve(const Readings& readings, const AccountingSpec& size) {
+  const Cost count = solve(readings, size, [](const auto& counts) { return counts.allocations; });
+  const Cost bytes = solve(readings, size, [](const auto& counts) { return counts.bytes; });
+  AllocationsResult result;
+  result.per_request = count.per_request;
+  result.per_connection = count.per_connection;
+  result.bytes_per_request = bytes.per_request;
+  result.bytes_per_connection = bytes.per_connection;
+  return result;
+}
+
+// Serves the pass's load and calls `read` before, between and after its sizes. Nothing when the
+// target closes its connections after each answer.
+template <class Read>
+std::optional<Readings> take_readings(const PassContext& context, Target& target,
+                                      const Read& read) {
   const AccountingSpec& size = *context.spec.accounting;
   FixedLoad load(context, target);
   if (!load.serve(warmup_connections, size.requests_per_connection)) {
-    return AllocationsResult::missing(closes_connections);
+    return std::nullopt;
   }
   load.serve(warmup_connections, 1);
-  const auto start = counter.read();
+  Readings readings{.start = read(), .middle = {}, .end = {}};
   load.serve(size.connections, 1);
-  const auto middle = counter.read();
+  readings.middle = read();
   if (!load.serve(size.connections, size.requests_per_connection)) {
     throw HttpError("a connection was closed before its " +
                     std::to_string(size.requests_per_connection) + " requests were answered");
   }
-  return solve(start, middle, counter.read(), size);
+  readings.end = read();
+  return readings;
+}
+
+AllocationsResult count(const PassContext& context, Target& target,
+                        const cost::AllocationCounter& counter) {
+  const auto readings = take_readings(context, target, [&] { return counter.read(); });
+  if (!readings) {
+    return AllocationsResult::missing(closes_connections);
+  }
+  const AccountingSpec& size = *context.spec.accounting;
+  AllocationsResult result = solve(*readings, size);
+  result.stack_bytes_started = readings->end.stack_bytes_started;
+  if (counter.marks_phases()) {
+    result.by_phase = solve_phases(*readings, size);
+  } else {
+    result.by_phase = Unmeasured{"the target marks no phases"};
+  }
+  const auto processes = cost::ProcessUsage(target.process().pid()).processes().size();
+  if (processes == 1) {
+    result.heap_live_bytes = readings->end.heap_live_bytes;
+    result.heap_peak_bytes = readings->end.heap_peak_bytes;
+  } else {
+    const Unmeasured apart{"the target has " + std::to_string(processes) +
+                           " processes, each with a heap of its own"};
+    result.heap_live_bytes = apart;
+    result.heap_peak_bytes = apart;
+  }
+  return result;
 }
 
 }  // namespace
