@@ -120,8 +120,19 @@ template <class CountAlone, class CountAmongMany>
   }
 }
 
-[[gnu::always_inline]] inline std::int64_t usable_bytes(void* block) {
-  return counts_heap ? static_cast<std::int64_t>(malloc_usable_size(block)) : 0;
+// What malloc_usable_size says of a block of glibc's, read as it does: before each block lie its
+// size with these 8 bytes, and three flags in the lowest bits. The call itself would be half of
+// what counting costs (2.7 ns of 5.4 for a malloc and a free, by spawnpool-alloc-bench), since it
+// looks at the next block, too.
+[[gnu::always_inline]] inline std::int64_t usable_bytes(const void* block) {
+  constexpr std::size_t flags = 7;
+  constexpr std::size_t mapped_alone = 2;  // has another 8 bytes before, which are not used then
+  if (!counts_heap || block == nullptr) {
+    return 0;
+  }
+  const std::size_t word = static_cast<const std::size_t*>(block)[-1];
+  const std::size_t overhead = sizeof word * ((word & mapped_alone) != 0 ? 2 : 1);
+  return static_cast<std::int64_t>((word & ~flags) - overhead);
 }
 
 [[gnu::always_inline]] inline void change_own_heap(AllocationSlot& slot, std::int64_t bytes) {

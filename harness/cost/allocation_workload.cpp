@@ -7,8 +7,9 @@
 //   allocation_workload crowd T N       the same, all threads alive until all have allocated, with
 //                                       stacks of 64 KiB
 //   allocation_workload fork N          N children allocate beside their parent
-//   allocation_workload peak N          N blocks, of which all but one are freed; says on standard
-//                                       output how many usable bytes they had, and which is left
+//   allocation_workload peak N          N blocks of several sizes, of which all but every tenth are
+//                                       freed; says on standard output how many usable bytes they
+//                                       had, and how many are left
 //   allocation_workload starved N       N times as many blocks as the address space has room for;
 //                                       says how many
 // allocation_counter_test.cpp states what each round adds up to.
@@ -170,19 +171,25 @@ void allocate_beside_child(bool with_handlers) {
 }
 
 void allocate_to_a_peak(std::size_t count) {
+  // The last is mapped by itself.
+  constexpr std::array<std::size_t, 7> sizes = {0, 1, 24, 25, 1000, 10'000, 200'000};
   std::vector<void*> blocks(count);
   std::size_t top = 0;
-  for (void*& block : blocks) {
-    block = opaque(malloc(10'000));
-    top += malloc_usable_size(block);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t size = sizes[i % sizes.size()];
+    blocks[i] = i % 3 == 0 ? aligned_alloc(256, size) : malloc(size);
+    expect(opaque(blocks[i]) != nullptr);
+    top += malloc_usable_size(blocks[i]);
   }
-  for (void*& block : blocks) {
-    if (&block != blocks.data()) {
-      free(block);
+  std::size_t left = top;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (i % 10 != 0) {
+      left -= malloc_usable_size(blocks[i]);
+      free(blocks[i]);
     }
   }
-  say({top, count == 0 ? 0 : malloc_usable_size(blocks[0])});
-  _exit(0);  // with one left, and the vector
+  say({top, left});
+  _exit(0);  // with those left, and the vector
 }
 
 // Blocks large enough to have a mapping each, so that what is freed is room again.
