@@ -5,10 +5,12 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <utility>
 
 #include "harness/cost/allocation_counter.hpp"
 #include "harness/cost/allocation_page.hpp"
 #include "harness/cost/process_usage.hpp"
+#include "harness/trial/go_memory.hpp"
 #include "harness/trial/http_client.hpp"
 #include "harness/trial/target.hpp"
 
@@ -57,14 +59,24 @@ std::vector<PhaseAllocations> solve_phases(const Readings& readings, const Accou
   return result;
 }
 
+// A cost, or why there is none: it comes out below 0 when the target also allocates of itself, at
+// times of its own.
+Measured<double> amount(double cost) {
+  constexpr double rounding = 1e-6;
+  if (cost < -rounding) {
+    return Unmeasured{"the target allocates of itself meanwhile, which hides it"};
+  }
+  return std::max(cost, 0.0);
+}
+
 AllocationsResult solve(const Readings& readings, const AccountingSpec& size) {
   const Cost count = solve(readings, size, [](const auto& counts) { return counts.allocations; });
   const Cost bytes = solve(readings, size, [](const auto& counts) { return counts.bytes; });
   AllocationsResult result;
-  result.per_request = count.per_request;
-  result.per_connection = count.per_connection;
-  result.bytes_per_request = bytes.per_request;
-  result.bytes_per_connection = bytes.per_connection;
+  result.per_request = amount(count.per_request);
+  result.per_connection = amount(count.per_connection);
+  result.bytes_per_request = amount(bytes.per_request);
+  result.bytes_per_connection = amount(bytes.per_connection);
   return result;
 }
 
@@ -98,6 +110,7 @@ AllocationsResult count(const PassContext& context, Target& target,
   }
   const AccountingSpec& size = *context.spec.accounting;
   AllocationsResult result = solve(*readings, size);
+  result.source = std::string("interposer");
   result.stack_bytes_started = readings->end.stack_bytes_started;
   if (counter.marks_phases()) {
     result.by_phase = solve_phases(*readings, size);
@@ -117,6 +130,33 @@ AllocationsResult count(const PassContext& context, Target& target,
   return result;
 }
 
+AllocationsResult count_by_go(const PassContext& context, Target& target) {
+  // What the target allocates to tell its counts is in the next ones. It is taken out again.
+  const auto read = [&] { return read_go_memory(context.waiter, target); };
+  read();  // the first time costs more
+  const cost::AllocationCounts idle = read();
+  const cost::AllocationCounts told = read();
+  std::uint64_t times = 0;
+  const auto readings = take_readings(context, target, [&] {
+    cost::AllocationCounts counts = read();
+    counts.allocations -= times * (told.allocations - idle.allocations);
+    counts.bytes -= times * (told.bytes - idle.bytes);
+    ++times;
+    return counts;
+  });
+  if (!readings) {
+    return AllocationsResult::missing(closes_connections);
+  }
+  AllocationsResult result = AllocationsResult::missing("Go's runtime counts, and tells no more");
+  AllocationsResult solved = solve(*readings, *context.spec.accounting);
+  result.source = std::string("go-runtime");
+  result.per_request = std::move(solved.per_request);
+  result.per_connection = std::move(solved.per_connection);
+  result.bytes_per_request = std::move(solved.bytes_per_request);
+  result.bytes_per_connection = std::move(solved.bytes_per_connection);
+  return result;
+}
+
 }  // namespace
 
 AllocationsResult count_allocations(const PassContext& context,
@@ -132,11 +172,15 @@ AllocationsResult count_allocations(const PassContext& context,
   }
   AllocationsResult result;
   run_pass(context, {context.cpus, counter->environment(), {counter->fd()}}, [&](Target& target) {
-    result = counts_all(target.process().pid())
-                 ? count(context, target, *counter)
-                 : AllocationsResult::missing(
-                       "the target does not load the counter: it is statically linked or "
-                       "brings its own allocator");
+    if (counts_all(target.process().pid())) {
+      result = count(context, target, *counter);
+    } else if (tells_go_memory(target)) {
+      result = count_by_go(context, target);
+    } else {
+      result = AllocationsResult::missing(
+          "the target does not load the counter: it is statically linked or brings its own "
+          "allocator");
+    }
   });
   return result;
 }

@@ -193,6 +193,7 @@ ordered_json server_json(Writer& writer, const ServerResult& server) {
              [&writer](const SeriesResult& series) { return series_json(writer, series); });
   ordered_json& allocations = json["allocations"];
   const std::string prefix = "server.allocations.";
+  writer.put(allocations, prefix, "source", server.allocations.source);
   writer.put(allocations, prefix, "per_request", server.allocations.per_request);
   writer.put(allocations, prefix, "per_connection", server.allocations.per_connection);
   writer.put(allocations, prefix, "bytes_per_request", server.allocations.bytes_per_request);

@@ -112,6 +112,7 @@ struct PhaseAllocations {
 
 // What the accounting pass counted.
 struct AllocationsResult {
+  Measured<std::string> source;  // who counted: interposer, go-runtime
   Measured<double> per_request, per_connection, bytes_per_request, bytes_per_connection;
   Measured<std::vector<PhaseAllocations>> by_phase;  // every phase; they add up to the above
   // After the load of the pass, and until then. The heap in usable bytes, see AllocationCounts.
@@ -120,7 +121,7 @@ struct AllocationsResult {
 
   static AllocationsResult missing(const std::string& reason) {
     const Unmeasured all{reason};
-    return {all, all, all, all, all, all, all, all};
+    return {all, all, all, all, all, all, all, all, all};
   }
 };
 

@@ -215,6 +215,7 @@ TEST(Accounting, IsExactAndRepeatable) {
     EXPECT_EQ(outcome.result.at("unmeasured").at("server.allocations.by_phase"),
               "the target marks no phases");
     json counted = outcome.result.at("server").at("allocations");
+    EXPECT_EQ(counted.at("source"), "interposer");
     EXPECT_GE(counted.at("heap_peak_bytes"), counted.at("heap_live_bytes"));
     counted.erase("heap_peak_bytes");  // to some bytes only
     return counted;
@@ -245,6 +246,32 @@ TEST(Accounting, KnowsTheHeapOfASingleProcessOnly) {
     EXPECT_EQ(result.at("unmeasured").at("server.allocations.heap_peak_bytes"),
               "the target has 2 processes, each with a heap of its own");
   }
+}
+
+TEST(Accounting, ReportsATargetThatTellsNoMemstatsThoughItSaysSo) {
+  const TemporaryFolder folder;
+  const std::string port = std::to_string(free_port());
+  json spec = fixture_spec();
+  // Without the counter: else that counts, and nobody asks the target.
+  spec["target"] = {
+      {"name", "x"},
+      {"command",
+       {"env", "-u", "LD_PRELOAD", "sh", "-c",
+        "trap 'echo {}' USR1; rm -f \"$1\"; \"$0\" --work-us 20 --port \"$2\" --pid-file \"$1\" & "
+        "while ! test -e \"$1\"; do :; done; "
+        "echo '{\"event\":\"ready\",\"port\":'\"$2\"',\"memstats_signal\":10}'; "
+        "while :; do wait; done",
+        fixture_program(), folder.file("pids"), port}},
+      {"ready_line", true}};
+  spec["accounting"] = {{"connections", 3}, {"requests_per_connection", 4}};
+  const Outcome outcome = run_trial(spec);
+  ASSERT_FALSE(outcome.result.is_discarded()) << ::testing::PrintToString(outcome.err);
+  if (!has_counter()) {
+    expect_valid(outcome);
+    return;
+  }
+  EXPECT_EQ(outcome.codes(), Codes{"accounting-failed"});
+  EXPECT_NE(message(outcome).find("no memstats line"), std::string::npos) << message(outcome);
 }
 
 TEST(Accounting, ReportsATargetThatFailsInIt) {

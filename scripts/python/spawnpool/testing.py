@@ -130,6 +130,7 @@ def example_trial(planned: PlannedTrial, load: Json, rate: float, draw: random.R
                 },
             },
             "allocations": {
+                "source": "interposer",
                 "per_request": 0.0 if pool else 2.0,
                 "per_connection": 1.0 if pool else 14.0,
                 "bytes_per_request": 0.0 if pool else 640.0,
