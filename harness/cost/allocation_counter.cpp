@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "harness/cost/allocation_page.hpp"
+#include "harness/cost/allocation_slots.hpp"
 
 namespace spawnpool::cost {
 
@@ -60,11 +61,12 @@ bool AllocationCounter::attached() const {
   return page_->attached.load(std::memory_order_acquire) > 0;
 }
 
+bool AllocationCounter::marks_phases() const {
+  return page_->marking.load(std::memory_order_relaxed) > 0;
+}
+
 AllocationCounts AllocationCounter::read() const {
-  return {.allocations = page_->allocations.load(std::memory_order_relaxed),
-          .frees = page_->frees.load(std::memory_order_relaxed),
-          .bytes = page_->bytes.load(std::memory_order_relaxed),
-          .threads_started = page_->threads_started.load(std::memory_order_relaxed)};
+  return counts_of(*page_);
 }
 
 }  // namespace spawnpool::cost

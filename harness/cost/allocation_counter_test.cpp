@@ -2,10 +2,20 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <regex>
+#include <sstream>
 
+#include "harness/cost/allocation_page.hpp"
 #include "harness/cost/test_child.hpp"
 
 namespace spawnpool::cost {
@@ -14,34 +24,40 @@ namespace spawnpool::cost {
 // NOLINTNEXTLINE(readability-identifier-naming): the name is Google Test's
 static void PrintTo(const AllocationCounts& counts, std::ostream* out) {
   *out << counts.allocations << " allocations, " << counts.frees << " frees, " << counts.bytes
-       << " bytes, " << counts.threads_started << " threads";
+       << " bytes, " << counts.threads_started << " threads with " << counts.stack_bytes_started
+       << " bytes of stack; heap " << counts.heap_live_bytes << ", peak " << counts.heap_peak_bytes;
 }
 
 namespace {
 
 using Arguments = std::vector<std::string>;
 
+// What was done more, but for the heap, which has tests of its own.
 AllocationCounts operator-(const AllocationCounts& a, const AllocationCounts& b) {
   return {.allocations = a.allocations - b.allocations,
           .frees = a.frees - b.frees,
           .bytes = a.bytes - b.bytes,
-          .threads_started = a.threads_started - b.threads_started};
+          .threads_started = a.threads_started - b.threads_started,
+          .stack_bytes_started = a.stack_bytes_started - b.stack_bytes_started};
 }
 
-// Runs a program to its end and returns what the counter says about it.
-AllocationCounts counted(const Arguments& arguments) {
+// Runs a program to its end and returns what the counter says about it, and what it says itself.
+AllocationCounts counted(const Arguments& arguments, std::string* output = nullptr) {
   AllocationCounter counter(ALLOCATION_LIBRARY);
   EXPECT_FALSE(counter.attached());
   TestChild child(arguments, counter.environment(), counter.fd());
   child.release();
+  if (output != nullptr) {
+    *output = child.read_to_end();
+  }
   EXPECT_EQ(child.wait(), 0);
   EXPECT_TRUE(counter.attached());
   return counter.read();
 }
 
-AllocationCounts counted_workload(Arguments arguments) {
+AllocationCounts counted_workload(Arguments arguments, std::string* output = nullptr) {
   arguments.insert(arguments.begin(), ALLOCATION_WORKLOAD);
-  return counted(arguments);
+  return counted(arguments, output);
 }
 
 bool attaches_to(const std::string& program, bool inherit = true) {
@@ -96,24 +112,126 @@ TEST(AllocationCounter, CountsPvallocAsAskedFor) {
   EXPECT_EQ(difference, (AllocationCounts{.allocations = 10, .frees = 10, .bytes = 400}));
 }
 
+// Each thread's vector of pointers grows by 8 bytes a block.
+AllocationCounts blocks_of_threads(std::uint64_t threads, std::uint64_t blocks) {
+  return {.allocations = threads * blocks,
+          .frees = threads * blocks,
+          .bytes = threads * blocks * (24 + sizeof(void*))};
+}
+
 TEST(AllocationCounter, LosesNothingAmongThreads) {
-  const AllocationCounts difference =
-      counted_workload({"threads", "16", "10000"}) - counted_workload({"threads", "16", "0"});
-  // Each thread's vector of pointers grows by 8 bytes a block.
-  EXPECT_EQ(difference, (AllocationCounts{.allocations = 160'000,
-                                          .frees = 160'000,
-                                          .bytes = 160'000 * (24 + sizeof(void*))}));
+  for (const auto& [threads, blocks] : {std::pair{1, 100'000}, {2, 50'000}, {16, 10'000}}) {
+    const std::string count = std::to_string(threads);
+    EXPECT_EQ(counted_workload({"threads", count, std::to_string(blocks)}) -
+                  counted_workload({"threads", count, "0"}),
+              blocks_of_threads(threads, blocks));
+  }
 }
 
-TEST(AllocationCounter, CountsThreadsStarted) {
+TEST(AllocationCounter, LosesNothingAmongThreadsThatComeAndGo) {
+  for (const char* mode : {"threads", "turns"}) {
+    EXPECT_EQ(counted_workload({mode, "1000", "50"}) - counted_workload({mode, "1000", "0"}),
+              blocks_of_threads(1000, 50))
+        << mode;
+  }
+}
+
+// Only then the library counts without atomic additions, however many threads a target starts.
+TEST(AllocationCounter, GivesTheSlotOfAnEndedThreadToTheNext) {
+  AllocationCounter counter(ALLOCATION_LIBRARY);
+  TestChild child({ALLOCATION_WORKLOAD, "turns", "1000", "50"}, counter.environment(),
+                  counter.fd());
+  child.release();
+  EXPECT_EQ(child.wait(), 0);
+  void* const memory =
+      mmap(nullptr, sizeof(AllocationPage), PROT_READ, MAP_SHARED, counter.fd(), 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  const auto& slots = static_cast<const AllocationPage*>(memory)->slots;
+  EXPECT_EQ(std::count_if(slots.begin(), slots.end(),
+                          [](const auto& slot) { return slot.tally.phases[0].allocations != 0; }),
+            2)
+      << "the main thread's and the other's";
+  munmap(memory, sizeof(AllocationPage));
+}
+
+TEST(AllocationCounter, LosesNothingAmongMoreThreadsThanSlots) {
+  constexpr std::size_t threads = AllocationPage::slot_count + 100;
+  const std::string count = std::to_string(threads);
+  EXPECT_EQ(counted_workload({"crowd", count, "50"}) - counted_workload({"crowd", count, "0"}),
+            blocks_of_threads(threads, 50));
+}
+
+TEST(AllocationCounter, CountsThreadsStartedAndTheirStacks) {
   EXPECT_EQ(counted_workload({"threads", "0", "1"}).threads_started, 0);
-  EXPECT_EQ(counted_workload({"threads", "200", "1"}).threads_started, 200);
+  EXPECT_EQ(counted_workload({"threads", "0", "1"}).stack_bytes_started, 0);
+
+  pthread_attr_t defaults;
+  std::size_t stack = 0;
+  ASSERT_EQ(pthread_attr_init(&defaults), 0);
+  ASSERT_EQ(pthread_attr_getstacksize(&defaults, &stack), 0);
+  const AllocationCounts usual = counted_workload({"threads", "200", "1"});
+  EXPECT_EQ(usual.threads_started, 200);
+  EXPECT_EQ(usual.stack_bytes_started, 200 * stack);
+
+  const AllocationCounts small = counted_workload({"crowd", "200", "1"});
+  EXPECT_EQ(small.threads_started, 200);
+  EXPECT_EQ(small.stack_bytes_started, 200 * 64 * 1024);
 }
 
-TEST(AllocationCounter, CountsForkedChildren) {
+TEST(AllocationCounter, CountsForkedChildrenInSlotsOfTheirOwn) {
+  const AllocationCounts short_run = counted_workload({"fork", "1"});
+  const AllocationCounts long_run = counted_workload({"fork", "41"});
+  EXPECT_EQ(long_run - short_run, (AllocationCounts{.allocations = 40 * (1 + 20'000 + 1),
+                                                    .frees = 40 * 2 * (1 + 10'000),
+                                                    .bytes = 40 * (50 + 20'000 * 33 + 100'000)}));
+  EXPECT_EQ(long_run.heap_live_bytes, short_run.heap_live_bytes) << "it is the parent's only";
+  EXPECT_EQ(long_run.heap_peak_bytes, short_run.heap_peak_bytes);
+}
+
+TEST(AllocationCounter, CountsTheLiveHeapAndItsPeak) {
+  const AllocationCounts none = counted_workload({"peak", "0"});
+  std::string output;
+  const AllocationCounts some = counted_workload({"peak", "300"}, &output);
+  std::istringstream words(output);
+  std::uint64_t top = 0;
+  std::uint64_t left = 0;
+  ASSERT_TRUE(words >> top >> left) << output;
+  EXPECT_GE(top, 300 / 7 * 211'050);
+  const std::uint64_t vector = 300 * sizeof(void*) + 8;  // as glibc rounds it
+  EXPECT_EQ(some.heap_live_bytes - none.heap_live_bytes, left + vector);
+  EXPECT_NEAR(static_cast<double>(some.heap_peak_bytes),
+              static_cast<double>(none.heap_live_bytes + top + vector),
+              AllocationHeap::told_from_bytes);
+}
+
+TEST(AllocationCounter, CountsTheHeapOfTheLastProgramOfItsProcess) {
+  const AllocationCounts alone = counted_workload({"peak", "10"});
+  // The shell's heap went with it, and its child's is another process's.
+  const AllocationCounts through_a_shell =
+      counted({"/bin/sh", "-c", "/bin/ls / > /dev/null; exec \"$0\" peak 10", ALLOCATION_WORKLOAD});
+  EXPECT_GT(through_a_shell.allocations, alone.allocations);
+  EXPECT_EQ(through_a_shell.heap_live_bytes, alone.heap_live_bytes);
+  EXPECT_EQ(through_a_shell.heap_peak_bytes, alone.heap_peak_bytes);
+}
+
+TEST(AllocationCounter, KnowsNoPhasesOfWhoMarksNone) {
+  AllocationCounter counter(ALLOCATION_LIBRARY);
+  TestChild child({ALLOCATION_WORKLOAD, "heap", "10"}, counter.environment(), counter.fd());
+  child.release();
+  EXPECT_EQ(child.wait(), 0);
+  EXPECT_FALSE(counter.marks_phases());
+  const AllocationCounts counts = counter.read();
+  EXPECT_EQ(counts.by_phase[0].allocations, counts.allocations);
+  EXPECT_EQ(counts.by_phase[0].bytes, counts.bytes);
+}
+
+TEST(AllocationCounter, LeavesOutWhatThereWasNoMemoryFor) {
+  std::string output;
   const AllocationCounts difference =
-      counted_workload({"fork", "21"}) - counted_workload({"fork", "1"});
-  EXPECT_EQ(difference, (AllocationCounts{.allocations = 20, .frees = 20, .bytes = 660}));
+      counted_workload({"starved", "3"}, &output) - counted_workload({"starved", "0"});
+  const std::uint64_t found = std::stoull(output);
+  EXPECT_EQ(difference,
+            (AllocationCounts{.allocations = found, .frees = found, .bytes = found * 1'000'000}));
 }
 
 TEST(AllocationCounter, CarriesOverWhatCameBeforeIt) {
@@ -154,6 +272,45 @@ TEST(AllocationCounter, PassesThroughWithoutItsVariable) {
   TestChild child({ALLOCATION_WORKLOAD, "heap", "3"}, {"LD_PRELOAD=" ALLOCATION_LIBRARY});
   child.release();
   EXPECT_EQ(child.wait(), 0);
+}
+
+std::vector<std::string> named_memory() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator("/dev/shm")) {
+    if (entry.path().filename().string().find(allocation_page_name) != std::string::npos) {
+      names.push_back(entry.path());
+    }
+  }
+  return names;
+}
+
+// The reader is a process of its own here, so that it can be killed, too.
+TEST(AllocationCounter, LeavesNothingBehindWhoeverIsKilled) {
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(pipe2(pipe.data(), O_CLOEXEC), 0);
+  const pid_t reader = fork();
+  ASSERT_GE(reader, 0);
+  if (reader == 0) {
+    const AllocationCounter counter(ALLOCATION_LIBRARY);
+    TestChild target({"/bin/cat"}, counter.environment(), counter.fd());
+    target.release();
+    const bool counted = target.ask("hello") == "hello\n" && counter.attached();
+    const pid_t pid = counted ? target.pid() : -1;
+    if (write(pipe[1], &pid, sizeof pid) == sizeof pid) {
+      pause();
+    }
+    _exit(0);
+  }
+  pid_t target = -1;
+  ASSERT_EQ(read(pipe[0], &target, sizeof target), static_cast<ssize_t>(sizeof target));
+  ASSERT_GT(target, 0);
+  EXPECT_EQ(named_memory(), std::vector<std::string>{}) << "it has no name while it is in use";
+  EXPECT_EQ(kill(target, SIGKILL), 0);
+  EXPECT_EQ(kill(reader, SIGKILL), 0);
+  EXPECT_EQ(waitpid(reader, nullptr, 0), reader);
+  EXPECT_EQ(named_memory(), std::vector<std::string>{});
+  close(pipe[0]);
+  close(pipe[1]);
 }
 
 TEST(AllocationCounter, KeepsItsDescriptorFromOtherChildren) {

@@ -2,13 +2,29 @@
 //   allocation_workload heap N          N rounds of every kind of call, failing ones among them
 //   allocation_workload pvalloc N       N calls (apart, because valgrind has no pvalloc)
 //   allocation_workload threads T N     T threads allocate N blocks each, which the main thread
-//   frees allocation_workload fork N          N children allocate and free one block each
+//                                       frees
+//   allocation_workload turns T N       the same, each thread ended before the next one starts
+//   allocation_workload crowd T N       the same, all threads alive until all have allocated, with
+//                                       stacks of 64 KiB
+//   allocation_workload fork N          N children allocate beside their parent
+//   allocation_workload peak N          N blocks of several sizes, of which all but every tenth are
+//                                       freed; says on standard output how many usable bytes they
+//                                       had, and how many are left
+//   allocation_workload starved N       N times as many blocks as the address space has room for;
+//                                       says how many
 // allocation_counter_test.cpp states what each round adds up to.
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <charconv>
 #include <cstdint>
 #include <cstdlib>
 #include <new>
@@ -69,41 +85,127 @@ void allocate_in_every_way() {
   delete opaque(new Wide);
 }
 
+// Writes numbers and a line's end, without an allocation.
+void say(std::initializer_list<std::size_t> numbers) {
+  std::array<char, 128> text{};
+  char* end = text.data();
+  for (const std::size_t number : numbers) {
+    end = std::to_chars(end, text.data() + text.size() - 1, number).ptr;
+    *end++ = number == *(numbers.end() - 1) ? '\n' : ' ';
+  }
+  expect(write(STDOUT_FILENO, text.data(), static_cast<std::size_t>(end - text.data())) > 0);
+}
+
+enum class Together { as_it_comes, in_turns, all_at_once };
+
 struct Share {
   pthread_t thread{};
+  pthread_barrier_t* all_there = nullptr;  // or nobody waits for the others
   std::vector<void*> blocks;
 };
 
-void* allocate_share(void* share) {
-  for (void*& block : static_cast<Share*>(share)->blocks) {
+void* allocate_share(void* argument) {
+  Share& share = *static_cast<Share*>(argument);
+  for (void*& block : share.blocks) {
     block = malloc(24);
+  }
+  if (share.all_there != nullptr) {
+    pthread_barrier_wait(share.all_there);
   }
   return nullptr;
 }
 
-void allocate_in_threads(std::size_t threads, std::size_t blocks) {
+void allocate_in_threads(std::size_t threads, std::size_t blocks, Together together) {
+  pthread_attr_t small_stacks;
+  expect(pthread_attr_init(&small_stacks) == 0 &&
+         pthread_attr_setstacksize(&small_stacks, std::size_t{64} * 1024) == 0);
+  pthread_barrier_t all_there;
+  expect(pthread_barrier_init(&all_there, nullptr, static_cast<unsigned>(threads + 1)) == 0);
+  const bool all_at_once = together == Together::all_at_once;
   std::vector<Share> shares(threads);
   for (Share& share : shares) {
     share.blocks.reserve(1 + blocks);  // one allocation whatever the number
     share.blocks.resize(blocks);
-    expect(pthread_create(&share.thread, nullptr, allocate_share, &share) == 0);
+    share.all_there = all_at_once ? &all_there : nullptr;
+    expect(pthread_create(&share.thread, all_at_once ? &small_stacks : nullptr, allocate_share,
+                          &share) == 0);
+    if (together == Together::in_turns) {
+      expect(pthread_join(share.thread, nullptr) == 0);
+    }
+  }
+  if (all_at_once) {
+    pthread_barrier_wait(&all_there);
   }
   for (Share& share : shares) {
-    expect(pthread_join(share.thread, nullptr) == 0);
+    expect(together == Together::in_turns || pthread_join(share.thread, nullptr) == 0);
     for (void* block : share.blocks) {
       free(block);
     }
   }
 }
 
-void allocate_in_child() {
-  const pid_t child = fork();
-  if (child == 0) {
+// Parent and child allocate at the same time. Both free a block that was there before, and the
+// child keeps one.
+void allocate_beside_child(bool with_handlers) {
+  void* const shared = mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  expect(shared != MAP_FAILED);
+  auto& arrived = *new (shared) std::atomic<int>{0};
+  void* const inherited = opaque(malloc(50));
+  const pid_t child = with_handlers ? fork() : _Fork();
+  ++arrived;
+  while (arrived != 2) {
+    sched_yield();
+  }
+  for (int i = 0; i < 10'000; ++i) {
     free(opaque(malloc(33)));
+  }
+  free(inherited);
+  if (child == 0) {
+    opaque(malloc(100'000));
     _exit(0);
   }
   int status = -1;
   expect(waitpid(child, &status, 0) == child && status == 0);
+  munmap(shared, sizeof(std::atomic<int>));
+}
+
+void allocate_to_a_peak(std::size_t count) {
+  // The last is mapped by itself.
+  constexpr std::array<std::size_t, 7> sizes = {0, 1, 24, 25, 1000, 10'000, 200'000};
+  std::vector<void*> blocks(count);
+  std::size_t top = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t size = sizes[i % sizes.size()];
+    blocks[i] = i % 3 == 0 ? aligned_alloc(256, size) : malloc(size);
+    expect(opaque(blocks[i]) != nullptr);
+    top += malloc_usable_size(blocks[i]);
+  }
+  std::size_t left = top;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (i % 10 != 0) {
+      left -= malloc_usable_size(blocks[i]);
+      free(blocks[i]);
+    }
+  }
+  say({top, left});
+  _exit(0);  // with those left, and the vector
+}
+
+// Blocks large enough to have a mapping each, so that what is freed is room again.
+std::size_t allocate_all_there_is() {
+  constexpr std::size_t size = 1'000'000;
+  std::array<void*, 1000> blocks{};
+  std::size_t count = 0;
+  while (count < blocks.size() && (blocks[count] = opaque(malloc(size))) != nullptr) {
+    ++count;
+  }
+  expect(count > 0 && count < blocks.size());
+  expect(opaque(calloc(1, size)) == nullptr);
+  expect(opaque(realloc(blocks[0], 2 * size)) == nullptr);
+  expect(opaque(aligned_alloc(64, size)) == nullptr);
+  std::for_each_n(blocks.begin(), count, free);
+  return count;
 }
 
 }  // namespace
@@ -111,21 +213,37 @@ void allocate_in_child() {
 int main(int count, char** arguments) {
   const std::string_view mode = count > 2 ? arguments[1] : "";
   const std::size_t rounds = count > 2 ? strtoul(arguments[2], nullptr, 10) : 0;
-  if (mode == "threads" && count == 4) {
-    allocate_in_threads(rounds, strtoul(arguments[3], nullptr, 10));
-    return 0;
-  }
-  if (mode != "heap" && mode != "pvalloc" && mode != "fork") {
-    return 2;
-  }
-  for (std::size_t i = 0; i < rounds; ++i) {
-    if (mode == "heap") {
+  const std::size_t blocks = count > 3 ? strtoul(arguments[3], nullptr, 10) : 0;
+  if (mode == "threads") {
+    allocate_in_threads(rounds, blocks, Together::as_it_comes);
+  } else if (mode == "turns") {
+    allocate_in_threads(rounds, blocks, Together::in_turns);
+  } else if (mode == "crowd") {
+    allocate_in_threads(rounds, blocks, Together::all_at_once);
+  } else if (mode == "heap") {
+    for (std::size_t i = 0; i < rounds; ++i) {
       allocate_in_every_way();
-    } else if (mode == "pvalloc") {
-      free(opaque(pvalloc(40)));
-    } else {
-      allocate_in_child();
     }
+  } else if (mode == "pvalloc") {
+    for (std::size_t i = 0; i < rounds; ++i) {
+      free(opaque(pvalloc(40)));
+    }
+  } else if (mode == "fork") {
+    for (std::size_t i = 0; i < rounds; ++i) {
+      allocate_beside_child(i % 2 == 0);
+    }
+  } else if (mode == "peak") {
+    allocate_to_a_peak(rounds);
+  } else if (mode == "starved") {
+    const rlimit limit{.rlim_cur = 64'000'000, .rlim_max = 64'000'000};
+    expect(setrlimit(RLIMIT_AS, &limit) == 0);
+    std::size_t found = 0;
+    for (std::size_t i = 0; i < rounds; ++i) {
+      found += allocate_all_there_is();
+    }
+    say({found});
+  } else {
+    return 2;
   }
   return 0;
 }

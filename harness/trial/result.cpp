@@ -139,6 +139,17 @@ ordered_json by_name_json(const std::map<std::string, SyscallCost>& by_name) {
   return json;
 }
 
+ordered_json phases_json(const std::vector<PhaseAllocations>& phases) {
+  ordered_json json = ordered_json::object();
+  for (const PhaseAllocations& phase : phases) {
+    json[phase.phase] = {{"per_request", phase.per_request},
+                         {"per_connection", phase.per_connection},
+                         {"bytes_per_request", phase.bytes_per_request},
+                         {"bytes_per_connection", phase.bytes_per_connection}};
+  }
+  return json;
+}
+
 ordered_json series_json(Writer& writer, const SeriesResult& series) {
   ordered_json json = {{"t_s", series.t_s},
                        {"cpu_utilization", series.cpu_utilization},
@@ -182,12 +193,15 @@ ordered_json server_json(Writer& writer, const ServerResult& server) {
              [&writer](const SeriesResult& series) { return series_json(writer, series); });
   ordered_json& allocations = json["allocations"];
   const std::string prefix = "server.allocations.";
+  writer.put(allocations, prefix, "source", server.allocations.source);
   writer.put(allocations, prefix, "per_request", server.allocations.per_request);
   writer.put(allocations, prefix, "per_connection", server.allocations.per_connection);
   writer.put(allocations, prefix, "bytes_per_request", server.allocations.bytes_per_request);
   writer.put(allocations, prefix, "bytes_per_connection", server.allocations.bytes_per_connection);
-  writer.put(allocations, prefix, "by_phase",
-             Measured<double>(Unmeasured{"allocations are counted by process, not by phase"}));
+  writer.put(allocations, prefix, "by_phase", server.allocations.by_phase, phases_json);
+  writer.put(allocations, prefix, "heap_live_bytes", server.allocations.heap_live_bytes);
+  writer.put(allocations, prefix, "heap_peak_bytes", server.allocations.heap_peak_bytes);
+  writer.put(allocations, prefix, "stack_bytes_started", server.allocations.stack_bytes_started);
   return json;
 }
 

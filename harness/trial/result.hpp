@@ -105,12 +105,23 @@ struct ShutdownResult {
   Measured<double> exit_s;    // from the signal until the process had ended
 };
 
+struct PhaseAllocations {
+  std::string phase;
+  double per_request, per_connection, bytes_per_request, bytes_per_connection;
+};
+
+// What the accounting pass counted.
 struct AllocationsResult {
+  Measured<std::string> source;  // who counted: interposer, go-runtime
   Measured<double> per_request, per_connection, bytes_per_request, bytes_per_connection;
+  Measured<std::vector<PhaseAllocations>> by_phase;  // every phase; they add up to the above
+  // After the load of the pass, and until then. The heap in usable bytes, see AllocationCounts.
+  Measured<std::uint64_t> heap_live_bytes, heap_peak_bytes;
+  Measured<std::uint64_t> stack_bytes_started;  // address space of all threads' stacks
 
   static AllocationsResult missing(const std::string& reason) {
     const Unmeasured all{reason};
-    return {all, all, all, all};
+    return {all, all, all, all, all, all, all, all, all};
   }
 };
 

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "harness/cost/phases.hpp"
 #include "harness/load/histogram.hpp"
 #include "harness/trial/http_client.hpp"
 #include "harness/trial/testing/trial_process.hpp"
@@ -133,6 +134,22 @@ TEST(Trial, SendsTheRequestItWasGiven) {
   EXPECT_EQ(outcome.result.at("load").at("errors").at("status"), 0);
 }
 
+// Where the servers were built with SPAWNPOOL_PHASES.
+void expect_phases_to_add_up(const json& allocations) {
+  if (allocations.at("by_phase").is_null()) {
+    return;
+  }
+  for (const char* cost :
+       {"per_request", "per_connection", "bytes_per_request", "bytes_per_connection"}) {
+    double sum = 0;
+    for (const json& phase : allocations.at("by_phase")) {
+      sum += phase.at(cost).get<double>();
+    }
+    EXPECT_NEAR(sum, allocations.at(cost).get<double>(), 1e-6) << cost;
+  }
+  EXPECT_EQ(allocations.at("by_phase").size(), cost::phase_count);
+}
+
 TEST(Trial, MeasuresOurServers) {
   for (const char* model : {"thread-per-connection", "worker-pool"}) {
     json spec = fixture_spec();
@@ -142,8 +159,14 @@ TEST(Trial, MeasuresOurServers) {
     ASSERT_FALSE(outcome.result.is_discarded()) << ::testing::PrintToString(outcome.err);
     EXPECT_NE(outcome.result.at("status"), "failed") << outcome.result.at("reasons");
     EXPECT_GT(outcome.result.at("server").at("threads_started"), 0) << model;
-    EXPECT_EQ(outcome.result.at("server").at("allocations").at("per_request").is_number(),
-              has_counter());
+    const json& allocations = outcome.result.at("server").at("allocations");
+    EXPECT_EQ(allocations.at("per_request").is_number(), has_counter());
+    if (has_counter()) {
+      expect_phases_to_add_up(allocations);
+      EXPECT_GE(allocations.at("heap_peak_bytes"), allocations.at("heap_live_bytes"));
+      EXPECT_GT(allocations.at("heap_live_bytes"), 0);
+      EXPECT_GT(allocations.at("stack_bytes_started"), 0);
+    }
   }
 }
 
@@ -189,7 +212,13 @@ TEST(Accounting, IsExactAndRepeatable) {
     spec["accounting"] = {{"connections", 10}, {"requests_per_connection", 20}};
     const Outcome outcome = run_trial(spec);
     expect_valid(outcome);
-    return outcome.result.at("server").at("allocations");
+    EXPECT_EQ(outcome.result.at("unmeasured").at("server.allocations.by_phase"),
+              "the target marks no phases");
+    json counted = outcome.result.at("server").at("allocations");
+    EXPECT_EQ(counted.at("source"), "interposer");
+    EXPECT_GE(counted.at("heap_peak_bytes"), counted.at("heap_live_bytes"));
+    counted.erase("heap_peak_bytes");  // to some bytes only
+    return counted;
   };
   const json plain = allocations({});
   EXPECT_EQ(allocations({}), plain);
@@ -201,6 +230,48 @@ TEST(Accounting, IsExactAndRepeatable) {
   EXPECT_EQ(added("bytes_per_request"), 100);
   EXPECT_EQ(added("per_connection"), 1);
   EXPECT_EQ(added("bytes_per_connection"), 5000);
+}
+
+TEST(Accounting, KnowsTheHeapOfASingleProcessOnly) {
+  json spec = fixture_spec();
+  spec["target"]["command"] = {"sh", "-c", "\"$0\" --work-us 20 --port {port}; exit $?",
+                               fixture_program()};
+  spec["accounting"] = {{"connections", 3}, {"requests_per_connection", 4}};
+  const json result = run_trial(spec).result;
+  ASSERT_FALSE(result.is_discarded());
+  const json& allocations = result.at("server").at("allocations");
+  EXPECT_EQ(allocations.at("per_request").is_number(), has_counter());
+  EXPECT_TRUE(allocations.at("heap_live_bytes").is_null());
+  if (has_counter()) {
+    EXPECT_EQ(result.at("unmeasured").at("server.allocations.heap_peak_bytes"),
+              "the target has 2 processes, each with a heap of its own");
+  }
+}
+
+TEST(Accounting, ReportsATargetThatTellsNoMemstatsThoughItSaysSo) {
+  const TemporaryFolder folder;
+  const std::string port = std::to_string(free_port());
+  json spec = fixture_spec();
+  // Without the counter: else that counts, and nobody asks the target.
+  spec["target"] = {
+      {"name", "x"},
+      {"command",
+       {"env", "-u", "LD_PRELOAD", "sh", "-c",
+        "trap 'echo {}' USR1; rm -f \"$1\"; \"$0\" --work-us 20 --port \"$2\" --pid-file \"$1\" & "
+        "while ! test -e \"$1\"; do :; done; "
+        "echo '{\"event\":\"ready\",\"port\":'\"$2\"',\"memstats_signal\":10}'; "
+        "while :; do wait; done",
+        fixture_program(), folder.file("pids"), port}},
+      {"ready_line", true}};
+  spec["accounting"] = {{"connections", 3}, {"requests_per_connection", 4}};
+  const Outcome outcome = run_trial(spec);
+  ASSERT_FALSE(outcome.result.is_discarded()) << ::testing::PrintToString(outcome.err);
+  if (!has_counter()) {
+    expect_valid(outcome);
+    return;
+  }
+  EXPECT_EQ(outcome.codes(), Codes{"accounting-failed"});
+  EXPECT_NE(message(outcome).find("no memstats line"), std::string::npos) << message(outcome);
 }
 
 TEST(Accounting, ReportsATargetThatFailsInIt) {

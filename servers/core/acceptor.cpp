@@ -12,6 +12,7 @@
 
 #include "servers/core/address_limit.hpp"
 #include "servers/core/connection_registry.hpp"
+#include "servers/core/phase.hpp"
 #include "servers/log.hpp"
 
 namespace spawnpool {
@@ -78,6 +79,7 @@ void Acceptor::stop() {
 void Acceptor::run() {
   const bool wants_address = server_.addresses != nullptr;
   for (;;) {
+    mark(Phase::accept);
     const bool stopping = stopping_.is_set();  // before the accept, see admit_no_more()
     sockaddr_storage address{};
     socklen_t length = sizeof(address);
@@ -115,6 +117,7 @@ void Acceptor::hand_over(Socket socket) {
   }
   server_.registry.admit();
   const std::size_t open = server_.registry.open();
+  mark(Phase::hand_off);
   const Dispatch result = dispatch(socket);
   if (result == Dispatch::taken) {
     Counters::raise(counters.open_peak, open);

@@ -14,6 +14,7 @@
 
 #include "servers/core/address_limit.hpp"
 #include "servers/core/connection_registry.hpp"
+#include "servers/core/phase.hpp"
 #include "servers/http/request_parser.hpp"
 #include "servers/log.hpp"
 
@@ -80,6 +81,7 @@ bool Connection::next_request() {
     end_ = buffered();
     position_ = 0;
   }
+  mark(Phase::parse);
   context_ = nullptr;  // the one before is gone, also when there is no memory for another
   context_ = &memory_.begin_request();
   RequestParser parser(context_->request, context_->body, limits_.max_header_bytes,
@@ -89,6 +91,7 @@ bool Connection::next_request() {
 
 // Blocks until the first byte of a request. False at the end of the connection.
 bool Connection::wait_for_request() {
+  mark(Phase::read);
   Received received = Received::timeout;
   const bool first = requests_ == 0;
   if (!first) {
@@ -156,7 +159,7 @@ bool Connection::read_header(RequestParser& parser) {
     if (!flush()) {
       return false;
     }
-    const Received received = receive_until(deadline);
+    const Received received = receive_more(deadline);
     if (received == Received::end && end_ == begin) {
       return false;  // an empty line without a request behind it is nothing to refuse
     }
@@ -203,7 +206,7 @@ bool Connection::read_body(RequestParser& parser) {
     if (!flush()) {
       return false;
     }
-    const Received received = receive_until(deadline);
+    const Received received = receive_more(deadline);
     if (received != Received::bytes) {
       return incomplete(received, server_.counters.errors_body_timeout);
     }
@@ -234,6 +237,7 @@ bool Connection::incomplete(Received received, Counters::Count& timeout_counter)
 }
 
 void Connection::answer() {
+  mark(Phase::handle);
   RequestContext& context = *context_;
   Response& response = context.response;
   try {
@@ -249,6 +253,7 @@ void Connection::answer() {
     response = {.status = 500, .body = "Internal Server Error\n"};
     closing_ = true;
   }
+  mark(Phase::write);
   ++requests_;
   const Request& request = context.request;
   if (!request.keep_alive) {
@@ -289,6 +294,7 @@ void Connection::refuse_message(unsigned status, std::string_view reason) {
 
 // Answers a message that is not to be handled, and ends the connection.
 void Connection::refuse(unsigned status, std::string_view reason) {
+  mark(Phase::write);
   closing_ = linger_ = true;
   if (output_.size() - pending_ < max_response_head_bytes + reason.size() + 1 && !flush()) {
     return;
@@ -406,6 +412,14 @@ Connection::Received Connection::receive(std::chrono::nanoseconds timeout) {
   return receive_until(Clock::now() + timeout);
 }
 
+// Receives what a request goes on with.
+Connection::Received Connection::receive_more(Clock::time_point deadline) {
+  mark(Phase::read);
+  const Received received = receive_until(deadline);
+  mark(Phase::parse);
+  return received;
+}
+
 Connection::Received Connection::receive_until(Clock::time_point deadline) {
   for (;;) {
     const Received found = receive_now();
@@ -423,6 +437,7 @@ Connection::Received Connection::receive_until(Clock::time_point deadline) {
 }
 
 void Connection::close() {
+  mark(Phase::close);
   server_.registry.remove(*this);
   if (server_.addresses != nullptr) {
     server_.addresses->release(socket_.peer());

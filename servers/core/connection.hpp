@@ -77,6 +77,7 @@ class Connection {
   Received outcome_of(ssize_t n);
   Received receive(std::chrono::nanoseconds timeout);
   Received receive_until(Clock::time_point deadline);
+  Received receive_more(Clock::time_point deadline);
   bool incomplete(Received received, Counters::Count& timeout_counter);
   void close();
 

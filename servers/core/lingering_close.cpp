@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <system_error>
 
+#include "servers/core/phase.hpp"
+
 namespace spawnpool {
 namespace {
 
@@ -76,6 +78,7 @@ bool LingeringClose::hold(Socket& socket) {
 }
 
 void LingeringClose::run() {
+  mark(Phase::close);
   for (;;) {
     bool stopping = false;
     {

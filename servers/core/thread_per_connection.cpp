@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "servers/core/connection_registry.hpp"
+#include "servers/core/phase.hpp"
 
 namespace spawnpool {
 
@@ -46,6 +47,7 @@ Dispatch ThreadPerConnection::dispatch(Socket& socket) {
 }
 
 void* ThreadPerConnection::run(void* argument) {
+  mark(Phase::setup);
   const std::unique_ptr<Start> start(static_cast<Start*>(argument));
   ThreadPerConnection& model = *start->model;
   leave_restartable_sequences();

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "servers/core/connection_registry.hpp"
+#include "servers/core/phase.hpp"
 
 namespace spawnpool {
 
@@ -161,6 +162,7 @@ void* WorkerPool::run(void* argument) {
 }
 
 void WorkerPool::serve(Worker& worker) {
+  mark(Phase::setup);
   if (worker.memory != nullptr) {
     Connection(std::move(worker.socket), server_, *worker.memory).serve();
     return;
@@ -178,6 +180,7 @@ void WorkerPool::serve(Worker& worker) {
 // Gives the worker the connection that has waited longest, or puts it on the stack of the ready.
 // Returns whether it has a connection.
 bool WorkerPool::next(Worker& worker) {
+  mark(Phase::hand_off);
   const auto now = std::chrono::steady_clock::now();
   const std::lock_guard lock(mutex_);
   if (queue_size_ > 0) {

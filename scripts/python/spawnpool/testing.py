@@ -130,11 +130,15 @@ def example_trial(planned: PlannedTrial, load: Json, rate: float, draw: random.R
                 },
             },
             "allocations": {
+                "source": "interposer",
                 "per_request": 0.0 if pool else 2.0,
                 "per_connection": 1.0 if pool else 14.0,
                 "bytes_per_request": 0.0 if pool else 640.0,
                 "bytes_per_connection": 64.0 if pool else 9000.0,
                 "by_phase": None,
+                "heap_live_bytes": 200_000,
+                "heap_peak_bytes": 250_000,
+                "stack_bytes_started": 65_536 * connections,
             },
         },
         "machine": {"foreign_cpu_share": 0.01, "steal_share": 0.0},
@@ -152,7 +156,7 @@ def example_trial(planned: PlannedTrial, load: Json, rate: float, draw: random.R
                     "instructions_per_connection",
                 )
             },
-            "server.allocations.by_phase": "not counted by phase",
+            "server.allocations.by_phase": "the target marks no phases",
         },
     }
     if not offered:

@@ -74,7 +74,7 @@ func ParseOptions(about string, defaultWorkers int) Options {
 
 // Run listens, hands the listener to serve, and returns after SIGTERM or SIGINT when shutdown has
 // returned or DrainTimeout has passed. It prints one JSON line when the server is ready, one with
-// Go's own allocation counters on each SIGUSR1, and one with all counters at the end.
+// Go's own allocation counters on each SIGUSR1 (as the first line says), and one with all counters at the end.
 func Run(model string, options Options, serve func(net.Listener) error, shutdown func() error) {
 	listener, err := net.Listen("tcp", net.JoinHostPort(options.Address, strconv.Itoa(options.Port)))
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -97,7 +97,9 @@ func Run(model string, options Options, serve func(net.Listener) error, shutdown
 		Pid        int    `json:"pid"`
 		Go         string `json:"go"`
 		Gomaxprocs int    `json:"gomaxprocs"`
-	}{"ready", model, address.IP.String(), address.Port, os.Getpid(), runtime.Version(), runtime.GOMAXPROCS(0)})
+		Memstats   int    `json:"memstats_signal"`
+	}{"ready", model, address.IP.String(), address.Port, os.Getpid(), runtime.Version(), runtime.GOMAXPROCS(0),
+		int(syscall.SIGUSR1)})
 
 	for {
 		select {
