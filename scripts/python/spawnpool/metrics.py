@@ -10,6 +10,7 @@ Trial = Mapping[str, Any]
 class Metric:
     """One number of a trial: the leaf at `path`, or what `derive` makes of the trial.
 
+    The label is a name and, after a comma, the unit; or both in one, as "allocations/request".
     `better` is None for what only tells the load. An exact metric is counted, not timed: it has no
     interval, and one that varies from trial to trial is flagged. A situational metric is of some
     loads only: where no trial has it, nothing is said of it. With `shown_if`, the path of another
@@ -36,6 +37,11 @@ class Metric:
             if reason is not None:
                 return str(reason)
         return "it cannot be told from what was measured"
+
+    @property
+    def unit(self) -> str:
+        """What its value is counted in, such as "requests/s", "µs" or "% of answers"."""
+        return self.label.rpartition(", ")[2]
 
     @property
     def title(self) -> str:
@@ -81,7 +87,7 @@ METRICS = (
     # An answer of 429 or 503 is quickly given: it makes a throughput, but serves nobody.
     Metric(
         SERVED,
-        "throughput without 429, 503",
+        "throughput without 429 and 503, requests/s",
         "higher",
         situational=True,
         shown_if=_REJECTED,
@@ -136,7 +142,12 @@ METRICS = (
         "lower",
         situational=True,
     ),
-    Metric("shutdown.answered", "answered, also before SIGTERM", "higher", situational=True),
+    Metric(
+        "shutdown.answered",
+        "answered before and after SIGTERM, requests",
+        "higher",
+        situational=True,
+    ),
     Metric("shutdown.refused", "refused after SIGTERM, connections", "lower", situational=True),
     Metric("shutdown.lost", "lost at SIGTERM, requests", "lower", situational=True),
     Metric("shutdown.exit_s", "time to exit, s", "lower", situational=True),

@@ -1,3 +1,5 @@
+import re
+
 from spawnpool.documents import Json
 from spawnpool.metrics import METRICS, Metric, shown
 from spawnpool.summary import summarize
@@ -66,3 +68,13 @@ def test_only_what_is_better_somewhere_has_an_arrow() -> None:
     assert _metric("load.throughput_rps").title.endswith(" ↑")
     assert _metric("shutdown.exit_s").title.endswith(" ↓")
     assert _metric("load.offered_rps").title == "offered rate, requests/s"
+
+
+def test_every_metric_has_a_unit() -> None:
+    words = re.compile(r"% of [a-z ]+|[A-Za-zµ ]+(/[a-z]+)?")
+    assert [
+        m.label for m in METRICS if not words.fullmatch(m.unit) or m.label.count(m.unit) != 1
+    ] == []
+    assert _metric("load.throughput_rps").unit == "requests/s"
+    assert _metric("load.rejected_percent").unit == "% of answers"
+    assert _metric("server.allocations.per_request").unit == "allocations/request"
