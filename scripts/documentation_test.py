@@ -19,6 +19,16 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# What `spawnpool run` says of a trial, up to the reasons.
+INVALID = re.compile(r"^spawnpool: invalid: (.*? \(block \d+, position \d+\)):", re.MULTILINE)
+# The end at the first error, but for a measurement that was disturbed: the commands after it are to work
+# with its result, too.
+UNLESS_INVALID = """invalid=0
+trap 'status=$?
+case $status,$BASH_COMMAND in
+  1,scripts/bench.sh* | 1,scripts/spawnpool\\ run*) invalid=1 ;;
+  *) exit $status ;;
+esac' ERR"""
 # Blocks build and measure; a suite run takes minutes, not more.
 TIMEOUT_S = 900
 
@@ -51,20 +61,30 @@ def ends_when_told_to() -> collections.abc.Iterator[None]:
 
 def run_block(block: str, tree: pathlib.Path) -> None:
     """Runs a block, which has to succeed. Another process on this machine can make a trial invalid; that
-    is no fault of the document, so a block with no other complaint is run again, twice at the most.
+    is no fault of the document, so a block with no other complaint is run again, twice at the most, and
+    fails when some trial was invalid each time.
     """
+    before = set((tree / "results").iterdir())
+    always_invalid: set[str] | None = None
     for _ in range(3):
+        for result in set((tree / "results").iterdir()) - before:
+            result.unlink()  # a command that writes one does not overwrite it
         status, output = run_once(block, tree)
-        invalid_only = "spawnpool: invalid:" in output and "spawnpool: failed:" not in output
-        if status != 1 or not invalid_only:
-            break
-    assert status == 0, f"{block}\nexit {status}\n{output}"
+        invalid = set(INVALID.findall(output))
+        complaint = f"{block}\nexit {status}\n{output}"
+        assert (
+            status == 0 or status == 1 and invalid and "spawnpool: failed:" not in output
+        ), complaint
+        always_invalid = invalid if always_invalid is None else always_invalid & invalid
+        if not always_invalid:
+            return
+    raise AssertionError(f"invalid each time: {always_invalid}\n{complaint}")
 
 
 def run_once(block: str, tree: pathlib.Path) -> tuple[int, str]:
     """Runs a block to its end in a process group of its own; none of the group outlives the call."""
     process = subprocess.Popen(
-        ["bash", "-euo", "pipefail", "-c", block],
+        ["bash", "-uo", "pipefail", "-c", f"{UNLESS_INVALID}\n{block}\nexit $invalid"],
         cwd=tree,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -79,6 +99,35 @@ def run_once(block: str, tree: pathlib.Path) -> tuple[int, str]:
         process.communicate(timeout=30)
         raise
     return process.returncode, output
+
+
+def test_a_block_ends_at_its_first_error(fresh_tree: pathlib.Path) -> None:
+    assert run_once("echo one\nfalse\necho two", fresh_tree) == (1, "one\n")
+    status, output = run_once("scripts/spawnpool run no-such-suite\necho two", fresh_tree)
+    assert status == 2 and "two" not in output
+    with pytest.raises(AssertionError):
+        run_block("false", fresh_tree)
+
+
+def test_what_a_disturbed_run_leaves_is_used_and_a_second_run_decides(
+    fresh_tree: pathlib.Path,
+) -> None:
+    """A program of the name `scripts/spawnpool` that says what `run` says, to this test alone."""
+    tree = fresh_tree.parent / "disturbed"
+    (tree / "scripts").mkdir(parents=True)
+    (tree / "results").mkdir()
+    program = tree / "scripts/spawnpool"
+    line = "spawnpool: invalid: pool, kept (block %s, position 0): generator-bound: 99 %%"
+    program.write_text(
+        "#!/bin/bash\n[[ ! -e results/it ]] || exit 2\ntouch results/it\necho x >>runs\n"
+        f"printf '{line}\\n' $(($(wc -l <runs) $2))\nexit 1\n"
+    )
+    program.chmod(0o755)
+    run_block("scripts/spawnpool run '* 1'\n[[ -e results/it ]] && touch plotted", tree)
+    assert (tree / "plotted").exists() and (tree / "runs").read_text() == "x\nx\n"
+    (tree / "results/it").unlink()
+    with pytest.raises(AssertionError, match="invalid each time"):
+        run_block("scripts/spawnpool run '* 0'", tree)
 
 
 def test_the_two_commands_are_documented() -> None:
