@@ -1,9 +1,36 @@
-"""The metrics of summaries, tables and pictures."""
-from collections.abc import Callable, Mapping
+"""The metrics of summaries, tables, pictures and verdicts."""
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spawnpool.errors import UsageError, unknown
+
 Trial = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """How a metric is judged where targets are compared.
+
+    `exact`: counted, not timed; two values differ when they are further apart than `margin`, a share
+    of the base. `noisy`: sampled; a ratio within 1/(1 + margin) and 1 + margin is no difference that
+    matters. `shown`: no verdict, and no margin."""
+
+    kind: str = "shown"
+    margin: float | None = None
+
+
+SHOWN = Gate()
+
+
+def exact(tolerance: float = 0.0) -> Gate:
+    """A counted metric whose values may be this share apart."""
+    return Gate("exact", tolerance)
+
+
+def noisy(margin: float) -> Gate:
+    """A sampled metric with this margin."""
+    return Gate("noisy", margin)
 
 
 @dataclass(frozen=True)
@@ -11,15 +38,17 @@ class Metric:
     """One number of a trial: the leaf at `path`, or what `derive` makes of the trial.
 
     The label is a name and, after a comma, the unit; or both in one, as "allocations/request".
-    `better` is None for what only tells the load. An exact metric is counted, not timed: it has no
-    interval, and one that varies from trial to trial is flagged. A situational metric is of some
-    loads only: where no trial has it, nothing is said of it. With `shown_if`, the path of another
-    metric, it is shown only where that one is not 0 for every target."""
+    `better` is None for what only tells the load. `gate` is how it is judged where a suite does not
+    say otherwise. An exact metric has no interval, and one that varies from trial to trial is
+    flagged. `speed`: a difference is called faster or slower, else better or worse. A situational
+    metric is of some loads only: where no trial has it, nothing is said of it. With `shown_if`, the
+    path of another metric, it is shown only where that one is not 0 for every target."""
 
     path: str
     label: str
     better: str | None
-    exact: bool = False
+    gate: Gate = SHOWN
+    speed: bool = False
     situational: bool = False
     shown_if: str | None = None
     derive: Callable[[Trial], float | None] | None = None
@@ -42,6 +71,11 @@ class Metric:
     def unit(self) -> str:
         """What its value is counted in, such as "requests/s", "µs" or "% of answers"."""
         return self.label.rpartition(", ")[2]
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is counted, not timed."""
+        return self.gate.kind == "exact"
 
     @property
     def title(self) -> str:
@@ -81,14 +115,23 @@ _DROPPED = "load.dropped_percent"
 _UNSENT = "load.unsent_percent"
 THROUGHPUT, SERVED = "load.throughput_rps", "load.served_rps"
 
+# Gated by default is what a comparison is about and a noisy machine can tell:
+# - throughput and CPU time per request, within 5 %: identical servers on a shared two-core machine
+#   gave pairs that differ by 2 to 4 % (one standard deviation), so that 20 pairs resolve it;
+# - allocations, which do not vary at all; system calls and instructions, of which a change of a
+#   percent is that of a rare path, taken in some runs and not in others.
+# Latencies are shown. In a closed loop p50 says again what the throughput says (connections =
+# throughput x mean latency), and each further metric takes power from all. Tails differ by a multiple
+# between identical servers. An open loop has its throughput given: a suite of one gates p50.
 METRICS = (
     Metric("load.offered_rps", "offered rate, requests/s", None, situational=True),
-    Metric(THROUGHPUT, "throughput, requests/s", "higher"),
+    Metric(THROUGHPUT, "throughput, requests/s", "higher", noisy(0.05), speed=True),
     # An answer of 429 or 503 is quickly given: it makes a throughput, but serves nobody.
     Metric(
         SERVED,
         "throughput without 429 and 503, requests/s",
         "higher",
+        speed=True,
         situational=True,
         shown_if=_REJECTED,
         derive=_served,
@@ -125,21 +168,40 @@ METRICS = (
         shown_if=_UNSENT,
         derive=_percent("load.counts.unsent", "load.counts.intended"),
     ),
-    Metric("load.latency_us.p50", "latency p50, µs", "lower"),
-    Metric("load.latency_us.p99", "latency p99, µs", "lower"),
-    Metric("load.latency_us.p99_9", "latency p99.9, µs", "lower"),
-    Metric("load.wait_us.p99", "wait to be sent p99, µs", "lower", situational=True),
+    Metric("load.latency_us.p50", "latency p50, µs", "lower", speed=True),
+    Metric("load.latency_us.p99", "latency p99, µs", "lower", speed=True),
+    Metric("load.latency_us.p99_9", "latency p99.9, µs", "lower", speed=True),
+    Metric("load.wait_us.p99", "wait to be sent p99, µs", "lower", speed=True, situational=True),
     Metric("load.generator.send_lag_us", "generator's send lag p99, µs", None, situational=True),
-    Metric("server.cpu_us_per_request", "CPU time, µs/request", "lower"),
-    Metric("server.allocations.per_request", "allocations/request", "lower", exact=True),
-    Metric("server.allocations.per_connection", "allocations/connection", "lower", exact=True),
-    Metric("server.syscalls_per_request", "system calls/request", "lower", situational=True),
-    Metric("server.syscalls_per_connection", "system calls/connection", "lower", situational=True),
-    Metric("server.instructions_per_request", "instructions/request", "lower", situational=True),
+    Metric("server.cpu_us_per_request", "CPU time, µs/request", "lower", noisy(0.05)),
+    Metric("server.allocations.per_request", "allocations/request", "lower", exact()),
+    Metric("server.allocations.per_connection", "allocations/connection", "lower", exact()),
+    Metric(
+        "server.syscalls_per_request",
+        "system calls/request",
+        "lower",
+        exact(0.01),
+        situational=True,
+    ),
+    Metric(
+        "server.syscalls_per_connection",
+        "system calls/connection",
+        "lower",
+        exact(0.01),
+        situational=True,
+    ),
+    Metric(
+        "server.instructions_per_request",
+        "instructions/request",
+        "lower",
+        exact(0.01),
+        situational=True,
+    ),
     Metric(
         "server.instructions_per_connection",
         "instructions/connection",
         "lower",
+        exact(0.01),
         situational=True,
     ),
     Metric(
@@ -150,8 +212,42 @@ METRICS = (
     ),
     Metric("shutdown.refused", "refused after SIGTERM, connections", "lower", situational=True),
     Metric("shutdown.lost", "lost at SIGTERM, requests", "lower", situational=True),
-    Metric("shutdown.exit_s", "time to exit, s", "lower", situational=True),
+    Metric("shutdown.exit_s", "time to exit, s", "lower", speed=True, situational=True),
 )
+
+
+def varies(values: Sequence[float], tolerance: float) -> bool:
+    """Whether values of an exact metric are further apart than its tolerance allows."""
+    low, high = min(values), max(values)
+    return high - low > tolerance * max(abs(low), abs(high))
+
+
+def gates(suite: Mapping[str, Any]) -> dict[str, Gate]:
+    """How each metric is judged, by its path: as the suite's `metrics` say, else as catalogued.
+
+    UsageError when they name a metric that there is not, or one twice, or ask for what cannot be.
+    """
+    found = {metric.path: metric.gate for metric in METRICS}
+    asked: set[str] = set()
+    for entry in suite.get("metrics", []):
+        path, kind, margin = entry["path"], entry["gate"], entry.get("margin")
+        if path not in found:
+            raise unknown("metric", path, found)
+        if path in asked:
+            raise UsageError(f"metric '{path}' is there already: name each once")
+        asked.add(path)
+        (metric,) = (metric for metric in METRICS if metric.path == path)
+        if kind == "shown" and margin is not None:
+            raise UsageError(f"metric '{path}' is only shown: leave its margin out")
+        if kind != "shown" and metric.better is None:
+            raise UsageError(f"metric '{path}' tells the load, nothing is better there: show it")
+        if kind == "shown":
+            found[path] = SHOWN
+        elif margin is None and metric.gate.kind != kind:
+            raise UsageError(f"metric '{path}' has no margin of its own as {kind}: give one")
+        else:
+            found[path] = Gate(kind, metric.gate.margin if margin is None else margin)
+    return found
 
 
 def shown(entry: Mapping[str, Any]) -> list[Metric]:

@@ -3,7 +3,7 @@ import statistics
 from typing import Any
 
 from spawnpool.documents import Json
-from spawnpool.metrics import METRICS, Metric
+from spawnpool.metrics import METRICS, Metric, varies
 from spawnpool.plan import PAIRS_PER_BLOCK, planned_points, trial_round
 from spawnpool.statistics import MINIMUM_PAIRS, paired_ratio
 
@@ -55,7 +55,7 @@ def _summarize_metric(metric: Metric, trials: list[Json]) -> Json:
     if measured:
         low, high = min(measured), max(measured)
         entry.update(median=statistics.median(measured), min=low, max=high)
-        entry["varies"] = metric.exact and low != high
+        entry["varies"] = metric.exact and varies(measured, metric.gate.margin or 0.0)
     else:
         entry["reason"] = metric.reason(trials[0]) if trials else "no valid trial"
     return entry

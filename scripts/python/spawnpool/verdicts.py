@@ -1,0 +1,216 @@
+"""Verdicts: whether a target is worse than its base, better, as good, or whether that is not to be told.
+
+What is compared is a list of questions, one for each gated metric of a comparison at each scenario and
+point. `gate` answers all of one run together:
+
+- Noisy: with M = ln(1 + margin), the true ratio is worse beyond M on its bad side, better beyond M on its
+  good side, and equivalent within. Worse and better hold for a whole run: in at most GATE_ALPHA of all
+  runs does one of them say what is not so, in half of these that it is worse (Holm's method over the
+  two-sided sign-test p-values against the margins; S. Holm, Scand. J. Statist. 6, 1979). This is the
+  interval's lying beyond the margin as a whole, at the level that Holm's method asks. So whoever runs
+  identical servers is told of a regression in at most 1 % of runs, however noisy the machine, and in
+  next to none where the noise is not far above the margin.
+- Equivalent: the interval of 95 % lies within the margins. That all gated metrics are is told by each at
+  its own level, without Holm (the intersection-union test; R. L. Berger, Technometrics 24, 1982).
+- Exact: two counts that differ by more than their tolerance do differ.
+
+Nothing here reads files or has state."""
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy
+from numpy.typing import NDArray
+
+from spawnpool.statistics import Array, MINIMUM_PAIRS, least_effect, p_above, p_below
+from spawnpool.statistics import sign_coverage, sign_interval
+
+# With 0.05, as for intervals, noise far above the margin would let 2.5 % of runs find a regression
+# between identical servers.
+GATE_ALPHA = 0.02
+SHOWN_ALPHA = 0.05
+
+EXIT_REGRESSED, EXIT_INCONCLUSIVE = 1, 3
+
+
+class Verdict(Enum):
+    """Of a target against its base. Improved and regressed are beyond the margin."""
+
+    REGRESSED = "regressed"
+    IMPROVED = "improved"
+    EQUIVALENT = "equivalent"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """A sampled metric: `logs` are ln(target/base) of the pairs in any order, `better` is "higher" or
+    "lower", `margin` a relative difference (0.05)."""
+
+    better: str
+    margin: float
+    logs: Array
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A counted metric of base and target, with the relative difference that is none."""
+
+    better: str
+    tolerance: float
+    base: float
+    target: float
+
+
+@dataclass(frozen=True)
+class Unanswerable:
+    """A gated metric without values to compare, and why."""
+
+    reason: str
+
+
+Question = Noisy | Exact | Unanswerable
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The answer to a question; ratios are target/base.
+
+    `interval` covers the true ratio with probability `coverage`, at least 95 %. `gate_interval`, with
+    its own coverage, is the one that has to lie beyond the margin as a whole: wider the more metrics a
+    run gates. `least_effect` is the relative change for the worse (0.12: 12 %) that a run like this one
+    finds in 4 of 5 cases. Each is None where there are too few pairs for it, and all are of an exact
+    metric. `verdict` is None where none was asked for, and `reason` says why it is inconclusive or a
+    number missing."""
+
+    verdict: Verdict | None
+    ratio: float | None = None
+    interval: tuple[float, float] | None = None
+    coverage: float | None = None
+    gate_interval: tuple[float, float] | None = None
+    gate_coverage: float | None = None
+    least_effect: float | None = None
+    pairs: int = 0
+    reason: str | None = None
+
+
+def estimate(logs: Array) -> Judgement:
+    """Ratio and interval of a sampled metric, without a verdict."""
+    n = len(logs)
+    if n == 0:
+        return Judgement(None, reason="no pair of valid trials has it")
+    told = Judgement(None, ratio=math.exp(float(numpy.median(logs))), pairs=n)
+    interval = _ratios(sign_interval(logs, SHOWN_ALPHA))
+    if interval is None:
+        return replace(told, reason=f"{_pairs(n)}: an interval needs {MINIMUM_PAIRS}")
+    return replace(told, interval=interval, coverage=sign_coverage(n, SHOWN_ALPHA))
+
+
+def gate(questions: Sequence[Question], alpha: float = GATE_ALPHA) -> list[Judgement]:
+    """The answers to all questions of a run, in their order. Ask them together, once: Holm's method
+    holds for a number of questions and pairs that was fixed before the run."""
+    sampled = iter(_judge([q for q in questions if isinstance(q, Noisy)], alpha))
+    return [next(sampled) if isinstance(q, Noisy) else _count(q) for q in questions]
+
+
+def _judge(questions: Sequence[Noisy], alpha: float) -> list[Judgement]:
+    if not questions:
+        return []
+    worse, better, within = (numpy.array(side) for side in zip(*map(evidence, questions)))
+    verdicts, levels = decide(worse, better, within, alpha)
+    return [
+        _sample(question, VERDICTS[verdict], float(level), alpha / len(questions))
+        for question, verdict, level in zip(questions, verdicts, levels)
+    ]
+
+
+# What decide() says, by its numbers.
+VERDICTS = (Verdict.INCONCLUSIVE, Verdict.EQUIVALENT, Verdict.IMPROVED, Verdict.REGRESSED)
+
+
+def evidence(question: Noisy) -> tuple[Array, Array, NDArray[numpy.bool_]]:
+    """For samples along the last axis of `logs`: the one-sided p-values of "beyond the margin on the bad
+    side" and "on the good side", and whether the 95 % interval lies within the margins."""
+    logs, bound = question.logs, math.log1p(question.margin)
+    if question.better == "higher":
+        logs = -logs
+    interval = sign_interval(logs, SHOWN_ALPHA)
+    if interval is None:
+        within = numpy.zeros(logs.shape[:-1], dtype=bool)
+    else:
+        within = (interval[0] >= -bound) & (interval[1] <= bound)
+    return p_above(logs, bound), p_below(logs, -bound), within
+
+
+def decide(
+    worse: Array, better: Array, within: NDArray[numpy.bool_], alpha: float
+) -> tuple[NDArray[numpy.int64], Array]:
+    """Indices into VERDICTS for a run's questions along the last axis, and for each the two-sided level
+    at which it was tested: where Holm's method stopped, for those it left open."""
+    p = numpy.minimum(1.0, 2.0 * numpy.minimum(worse, better))
+    count = p.shape[-1]
+    order = numpy.argsort(p, axis=-1, kind="stable")
+    levels = alpha / numpy.arange(count, 0, -1)
+    rejected = numpy.logical_and.accumulate(numpy.take_along_axis(p, order, -1) <= levels, axis=-1)
+    stopped = levels[numpy.minimum(rejected.sum(axis=-1, keepdims=True), count - 1)]
+    beyond = numpy.empty_like(rejected)
+    tested = numpy.empty(p.shape)
+    numpy.put_along_axis(beyond, order, rejected, -1)
+    numpy.put_along_axis(tested, order, numpy.where(rejected, levels, stopped), -1)
+    return numpy.where(beyond, numpy.where(worse < better, 3, 2), within.astype(int)), tested
+
+
+def exit_status(verdicts: Iterable[Verdict | None], strict: bool) -> int:
+    """0, 1 where one regressed, else 3 where `strict` and one is inconclusive."""
+    told = set(verdicts)
+    if Verdict.REGRESSED in told:
+        return EXIT_REGRESSED
+    return EXIT_INCONCLUSIVE if strict and Verdict.INCONCLUSIVE in told else 0
+
+
+def _count(question: Exact | Unanswerable) -> Judgement:
+    """The answer to what is not sampled."""
+    if isinstance(question, Unanswerable):
+        return Judgement(Verdict.INCONCLUSIVE, reason=question.reason)
+    base, target = question.base, question.target
+    if abs(target - base) <= question.tolerance * abs(base):
+        verdict = Verdict.EQUIVALENT
+    elif (target > base) == (question.better == "higher"):
+        verdict = Verdict.IMPROVED
+    else:
+        verdict = Verdict.REGRESSED
+    if base > 0 and target >= 0:
+        return Judgement(verdict, ratio=target / base)
+    why = "the base counts 0" if base == 0 else "a count below 0 has no ratio"
+    return Judgement(verdict, reason=why)
+
+
+def _sample(question: Noisy, verdict: Verdict, level: float, first_level: float) -> Judgement:
+    """`first_level` is the one at which a run's clearest difference is tested."""
+    logs, n = question.logs, len(question.logs)
+    told = replace(estimate(logs), verdict=verdict)
+    gate_interval = _ratios(sign_interval(logs, level)) if n else None
+    if gate_interval is not None:
+        told = replace(told, gate_interval=gate_interval, gate_coverage=sign_coverage(n, level))
+        spread = float(numpy.std(logs, ddof=1))
+        least = least_effect(spread, n, first_level, math.log1p(question.margin))
+        told = replace(told, least_effect=None if least is None else math.expm1(least))
+    elif told.reason is None and verdict == Verdict.INCONCLUSIVE:
+        needed = pairs_needed(first_level)
+        told = replace(told, reason=f"{_pairs(n)}: to tell a difference this run needs {needed}")
+    return told
+
+
+def pairs_needed(level: float) -> int:
+    """The least number of pairs with which any difference is told at a two-sided level: that of all
+    pairs on one side."""
+    return 1 + math.ceil(math.log2(1 / level))
+
+
+def _ratios(interval: tuple[Array, Array] | None) -> tuple[float, float] | None:
+    return None if interval is None else (math.exp(interval[0]), math.exp(interval[1]))
+
+
+def _pairs(n: int) -> str:
+    return f"{n} pair" if n == 1 else f"{n} pairs"
