@@ -1,4 +1,5 @@
 """The metrics of summaries, tables, pictures and verdicts."""
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -232,7 +233,7 @@ def gates(suite: Mapping[str, Any]) -> dict[str, Gate]:
     for entry in suite.get("metrics", []):
         path, kind, margin = entry["path"], entry["gate"], entry.get("margin")
         if path not in found:
-            raise unknown("metric", path, found)
+            raise unknown("metric", path, difflib.get_close_matches(path, found, n=3, cutoff=0))
         if path in asked:
             raise UsageError(f"metric '{path}' is there already: name each once")
         asked.add(path)

@@ -1,7 +1,10 @@
 import re
 
+import pytest
+
 from spawnpool.documents import Json
-from spawnpool.metrics import METRICS, Metric, shown
+from spawnpool.errors import UsageError
+from spawnpool.metrics import METRICS, SHOWN, Gate, Metric, gates, shown, varies
 from spawnpool.summary import summarize
 from spawnpool.testing import example_result
 
@@ -78,3 +81,61 @@ def test_every_metric_has_a_unit() -> None:
     assert _metric("load.throughput_rps").unit == "requests/s"
     assert _metric("load.rejected_percent").unit == "% of answers"
     assert _metric("server.allocations.per_request").unit == "allocations/request"
+
+
+def test_what_is_gated_by_default() -> None:
+    catalogued = gates({})
+    kinds = {
+        kind: {p for p, g in catalogued.items() if g.kind == kind} for kind in ("exact", "noisy")
+    }
+    assert kinds["noisy"] == {"load.throughput_rps", "server.cpu_us_per_request"}
+    assert {"server.allocations.per_request", "server.instructions_per_request"} < kinds["exact"]
+    for metric in METRICS:
+        gate = catalogued[metric.path]
+        assert gate == metric.gate and (gate.margin is None) == (gate.kind == "shown")
+        assert metric.better is not None or gate == SHOWN
+
+
+def test_a_suite_says_otherwise() -> None:
+    asked = gates(
+        {
+            "metrics": [
+                {"path": "load.latency_us.p50", "gate": "noisy", "margin": 0.1},
+                {"path": "load.throughput_rps", "gate": "shown"},
+                {"path": "server.cpu_us_per_request", "gate": "noisy"},
+                {"path": "server.allocations.per_request", "gate": "exact", "margin": 0.2},
+            ]
+        }
+    )
+    assert asked["load.latency_us.p50"] == Gate("noisy", 0.1)
+    assert asked["load.throughput_rps"] == SHOWN
+    assert asked["server.cpu_us_per_request"] == _metric("server.cpu_us_per_request").gate
+    assert asked["server.allocations.per_request"] == Gate("exact", 0.2)
+    assert asked["server.allocations.per_connection"] == Gate("exact", 0.0)
+
+
+@pytest.mark.parametrize(
+    "path, gate, margin, words",
+    [
+        ("load.latency_us.p98", "noisy", 0.1, "unknown metric 'load.latency_us.p98': did you mean"),
+        ("load.latency_us.p50", "noisy", None, "has no margin of its own as noisy: give one"),
+        ("load.latency_us.p50", "shown", 0.1, "is only shown: leave its margin out"),
+        ("load.offered_rps", "noisy", 0.1, "tells the load, nothing is better there: show it"),
+    ],
+)
+def test_what_a_suite_cannot_ask_for(
+    path: str, gate: str, margin: float | None, words: str
+) -> None:
+    entry = {"path": path, "gate": gate} | ({} if margin is None else {"margin": margin})
+    with pytest.raises(UsageError) as error:
+        gates({"metrics": [entry]})
+    assert words in str(error.value)
+    good = {"path": "load.latency_us.p50", "gate": "noisy", "margin": 0.1}
+    with pytest.raises(UsageError, match="is there already: name each once"):
+        gates({"metrics": [good, good]})
+
+
+def test_counts_vary_when_they_are_further_apart_than_their_tolerance() -> None:
+    assert varies([2.0, 2.0, 2.5], 0.0) and not varies([2.0, 2.0], 0.0)
+    assert not varies([100.0, 101.0], 0.01) and varies([100.0, 101.1], 0.01)
+    assert varies([-1.0, 1.0], 0.5) and not varies([0.0, 0.0], 0.0)

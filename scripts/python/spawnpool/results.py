@@ -11,6 +11,7 @@ from jsonschema import Draft7Validator
 from spawnpool.calibration import calibration_plan
 from spawnpool.documents import Json, complaint, load_schema, read_json
 from spawnpool.errors import UsageError
+from spawnpool.metrics import gates
 from spawnpool.paths import RESULTS
 from spawnpool.plan import trial_key
 from spawnpool.summary import summarize
@@ -65,6 +66,10 @@ class ResultSchema:
                 raise InvalidResult(f"micro[{index}].{wrong}")
         if document["micro"] and "micro" not in suite:
             raise InvalidResult("micro: is not asked for by the suite")
+        try:
+            gates(suite)
+        except UsageError as error:
+            raise InvalidResult(f"suite.metrics: {error}") from error
 
     def failed_trial(self, spec: Json, started_at: str, code: str, message: str) -> Json:
         """The TrialResult of a trial that gave none itself."""

@@ -132,6 +132,14 @@ def test_a_calibration_trial_is_of_the_plan_and_there_once() -> None:
         SCHEMA.check_document(foreign)
 
 
+def test_metrics_are_judged_as_the_suite_may_ask(result: Json) -> None:
+    result["suite"]["metrics"] = [{"path": "load.latency_us.p50", "gate": "noisy", "margin": 0.1}]
+    SCHEMA.check_document(result)
+    result["suite"]["metrics"][0]["path"] = "load.latency_us.p51"
+    with pytest.raises(InvalidResult, match="suite.metrics: unknown metric 'load.latency_us.p51'"):
+        SCHEMA.check_document(result)
+
+
 def test_an_object_with_a_reason_explains_its_own_nulls(result: Json) -> None:
     trial = result["trials"][0]
     trial["load"]["steady_state"] = {"steady": None, "evidence": [], "reason": "too short"}

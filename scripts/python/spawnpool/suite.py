@@ -9,6 +9,7 @@ from jsonschema import Draft7Validator
 from spawnpool.documents import Json, complaint, load_schema, read_json
 from spawnpool.errors import UsageError, unknown
 from spawnpool.load import contradiction, load_of, timeout_contradiction
+from spawnpool.metrics import gates
 from spawnpool.paths import SUITES, bin_dir, known_suites
 from spawnpool.plan import PlannedTrial
 
@@ -55,6 +56,10 @@ def _contradiction(suite: Json) -> str | None:
             wrong = contradiction(load, suite["driver"], suite["duration"])
             if wrong is not None:
                 return f"scenarios[{index}].points[{place}].{wrong}"
+    try:
+        gates(suite)
+    except UsageError as error:
+        return f"metrics: {error}"
     return timeout_contradiction(suite["timeout"], suite["driver"])
 
 

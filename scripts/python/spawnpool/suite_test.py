@@ -64,6 +64,9 @@ def test_an_unknown_suite_names_the_known(name: str, words: str) -> None:
     assert words in str(error.value)
 
 
+P50 = "load.latency_us.p50"
+
+
 def _edit(suite: Json, path: str, value: Any) -> None:
     *steps, last = path.split("/")
     for step in steps:
@@ -117,6 +120,14 @@ def _edit(suite: Json, path: str, value: Any) -> None:
         ("micro", {"filter": "x", "min_time": "1", "repetitions": 1}, "micro.min_time: '1' does"),
         ("micro", {"filter": "x", "min_time": "1s", "repetitions": 0}, "micro.repetitions: 0 is"),
         ("limits/error_share", 2, "limits.error_share: 2 is greater than the maximum of 1"),
+        ("metrics", [{"path": P50}], "metrics[0]: 'gate' is a required property"),
+        ("metrics", [{"path": P50, "gate": "strict"}], "metrics[0].gate: 'strict' is not one of"),
+        (
+            "metrics",
+            [{"path": P50, "gate": "noisy", "margin": -1}],
+            "metrics[0].margin: -1 is less",
+        ),
+        ("metrics", [{"path": P50[:-1], "gate": "shown"}], f"metrics: unknown metric '{P50[:-1]}'"),
     ],
 )
 def test_a_broken_suite_is_refused_with_place_and_fault(
