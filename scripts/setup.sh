@@ -41,6 +41,8 @@ golang-go           builds the peers in Go
 golang-github-valyala-fasthttp-dev  the peer fasthttp
 nginx-light         the peer nginx
 default-jdk-headless  runs the reference implementation of HdrHistogram
+libbenchmark-tools  reads what is exported for Google Benchmark
+python3-prometheus-client  reads what is exported for Prometheus
 libhdrhistogram-java  the reference implementation of HdrHistogram, to check ours against
 '
 

@@ -10,6 +10,14 @@ from spawnpool import paths
 from spawnpool.errors import UsageError, unknown
 
 EXIT_USAGE = 2
+EXPORT_FORMATS = (
+    "google-benchmark",
+    "custom-smaller-is-better",
+    "custom-bigger-is-better",
+    "bencher",
+    "csv",
+    "prometheus",
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -68,11 +76,19 @@ def _report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _export(arguments: argparse.Namespace) -> int:
+    from spawnpool.export import export
+
+    export(arguments.result, arguments.format, arguments.out)
+    return 0
+
+
 # Each is imported when it is called: drawing and statistics take half a second to load.
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
     "plot": _plot,
     "report": _report,
+    "export": _export,
 }
 
 
@@ -115,6 +131,18 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--out", type=Path, metavar="FILE", help="the page (default: plots/NAME/report.html)"
     )
+
+    export = commands.add_parser("export", help="write a result in the format of another tool")
+    export.add_argument("result", type=Path, metavar="RESULT")
+    export.add_argument(
+        "--format",
+        required=True,
+        choices=EXPORT_FORMATS,
+        help="google-benchmark: its JSON, a row per trial and metric; custom-*: the lists of "
+        "github-action-benchmark; bencher: Bencher Metric Format; csv: a row per trial and metric; "
+        "prometheus: its text format",
+    )
+    export.add_argument("--out", type=Path, metavar="FILE", help="where to (default: stdout)")
     return parser
 
 

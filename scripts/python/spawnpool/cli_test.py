@@ -65,7 +65,9 @@ def test_a_missing_module_names_the_mend() -> None:
     assert "is missing: run scripts/setup.sh" in done.stderr
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["plot", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["run", "--help"], ["plot", "--help"], ["export", "--help"]]
+)
 def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ending:
         main(words)
@@ -88,6 +90,9 @@ def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "quick", "--colour"], "unrecognized arguments: --colour"),
         (["plot"], "the following arguments are required: RESULT"),
         (["plot", "no.json"], "cannot read no.json: No such file or directory"),
+        (["export", "no.json"], "the following arguments are required: --format"),
+        (["export", "no.json", "--format", "xml"], "argument --format: invalid choice: 'xml'"),
+        (["export", "no.json", "--format", "csv"], "cannot read no.json: No such file"),
         (["report", "/"], "cannot read /: Is a directory"),
     ],
 )

@@ -1,5 +1,6 @@
 """Reading JSON documents and checking them against a JSON Schema, with errors of one line."""
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,31 @@ Json = dict[str, Any]
 
 def read_json(path: Path) -> Any:
     """Parses a file of strict JSON (no NaN, no Infinity). UsageError when that cannot be done."""
-
-    def refuse(constant: str) -> Any:
-        raise ValueError(f"{constant} is no JSON number")
-
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+        return parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError as well
         raise UsageError(f"{path} is not JSON: {error}") from error
+
+
+def parse_json(text: str) -> Any:
+    """Parses strict JSON; every number is finite. ValueError or RecursionError when it is none."""
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{constant} is no JSON number")
+
+    def finite(digits: str) -> float:
+        number = float(digits)
+        if math.isinf(number):
+            raise ValueError(f"{digits} is beyond every number")
+        return number
+
+    def integer(digits: str) -> int:
+        finite(digits)
+        return int(digits)
+
+    return json.loads(text, parse_constant=refuse, parse_float=finite, parse_int=integer)
 
 
 def load_schema(path: Path) -> Json:

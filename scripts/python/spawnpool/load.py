@@ -1,5 +1,7 @@
 """The load of a trial: what a scenario and one of its points ask for together."""
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 from spawnpool.documents import Json
 from spawnpool.durations import seconds
@@ -120,3 +122,23 @@ def _words(key: str, value: Any) -> list[str]:
         ]
     shown = f"{value:,}" if isinstance(value, int) else str(value)
     return [f"{key.replace('_', ' ')} {shown}"]
+
+
+def point_name(point: Json) -> str:
+    """What a point is called where other runs are to have the same name for it: KEY:VALUE, joined by
+    slashes, such as "connections:16/rate_fraction:0.5". In ASCII; what is odd is percent-encoded.
+
+    A rate that came of a fraction is left out: it is another in each run."""
+    own = {k: v for k, v in point.items() if not (k == "rate" and "rate_fraction" in point)}
+    return "/".join(
+        f"{quote(key, safe='')}:{quote(str(value), safe='')}" for key, value in _leaves(own)
+    )
+
+
+def _leaves(tree: Json, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves below their dotted paths, in the order of these."""
+    for key, value in sorted(tree.items()):
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value

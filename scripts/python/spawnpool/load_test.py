@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from spawnpool.documents import Json
-from spawnpool.load import contradiction, load_of, load_words, point_title, timeout_contradiction
+from spawnpool.load import contradiction, load_of, load_words, point_name, point_title
+from spawnpool.load import timeout_contradiction
 
 
 def _load(**keys: Any) -> Json:
@@ -108,3 +109,18 @@ def test_timeouts_are_as_fine_as_the_driver_takes_them(
     timeout: str, driver: str, wrong: bool
 ) -> None:
     assert (timeout_contradiction(timeout, driver) is not None) == wrong
+
+
+@pytest.mark.parametrize(
+    "point, name",
+    [
+        ({"connections": 16}, "connections:16"),
+        ({"pipeline": 4, "connections": 16}, "connections:16/pipeline:4"),
+        ({"burst": {"size": 64, "every": "100ms"}}, "burst.every:100ms/burst.size:64"),
+        ({"rate_fraction": 0.5, "rate": 61234.5}, "rate_fraction:0.5"),
+        ({"rate": 61234.5}, "rate:61234.5"),
+        ({"think_time": '1/2 "µs"\n'}, "think_time:1%2F2%20%22%C2%B5s%22%0A"),
+    ],
+)
+def test_a_point_has_the_same_name_in_every_run(point: Json, name: str) -> None:
+    assert point_name(point) == name
