@@ -320,6 +320,8 @@ TEST(Shutdown, CountsWhatBecameOfTheRequests) {
               number(load_of(outcome).at("counts").at("sent")));
     const json& server = outcome.result.at("server");
     EXPECT_TRUE(server.at("cpu_us_per_request").is_null());
+    EXPECT_TRUE(outcome.result.at("machine").at("foreign_cpu_share").is_null());
+    EXPECT_GE(outcome.result.at("machine").at("steal_share"), 0) << "whoever used the cores";
     EXPECT_GT(server.at("rss_peak_bytes"), 0);
     EXPECT_GE(server.at("threads_peak"), 4);
     EXPECT_GT(server.at("threads_started"), 0) << "from the exit line";

@@ -118,6 +118,12 @@ TrialSpec read_spec(std::string_view text) {
     if (fields.find("error_share") != nullptr) {
       spec.limits.error_share = fields.number("error_share", 0, 1);
     }
+    if (fields.find("foreign_cpu_share") != nullptr) {
+      spec.limits.foreign_cpu_share = fields.number("foreign_cpu_share", 0, 1);
+    }
+    if (fields.find("steal_share") != nullptr) {
+      spec.limits.steal_share = fields.number("steal_share", 0, 1);
+    }
     spec.limits.ready = fields.duration_or("ready", spec.limits.ready);
     spec.limits.stop = fields.duration_or("stop", spec.limits.stop);
     fields.close();

@@ -84,6 +84,8 @@ struct AccountingSpec {
 
 struct LimitsSpec {
   double error_share = 0.001;  // errors per attempted request, above which a trial is invalid
+  // What others took of the trial's cores, above which it is invalid; nothing: however much.
+  std::optional<double> foreign_cpu_share, steal_share;
   std::chrono::nanoseconds ready = std::chrono::seconds(10);  // from start to ready
   std::chrono::nanoseconds stop = std::chrono::seconds(5);    // from SIGTERM to exit
 };

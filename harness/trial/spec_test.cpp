@@ -23,7 +23,8 @@ json good() {
     "driver": "wrk",
     "warmup": "300ms", "duration": "1s", "timeout": "2s",
     "accounting": {"connections": 20, "requests_per_connection": 50},
-    "limits": {"error_share": 0.01, "ready": "3s", "stop": "4s"},
+    "limits": {"error_share": 0.01, "foreign_cpu_share": 0.05, "steal_share": 0.02,
+               "ready": "3s", "stop": "4s"},
     "cpus": {"server": [0], "generator": [2, 1]},
     "block": 3, "position": 1, "seed": 18446744073709551615
   })");
@@ -43,6 +44,8 @@ TEST(ReadSpec, TakesEveryKey) {
   EXPECT_FALSE(spec.accounting.value().syscalls);
   EXPECT_FALSE(spec.accounting.value().instructions);
   EXPECT_EQ(spec.limits.error_share, 0.01);
+  EXPECT_EQ(spec.limits.foreign_cpu_share, 0.05);
+  EXPECT_EQ(spec.limits.steal_share, 0.02);
   EXPECT_EQ(spec.limits.ready, 3s);
   EXPECT_EQ(spec.limits.stop, 4s);
   EXPECT_EQ(spec.cpus.value().generator, (std::vector<int>{1, 2}));
@@ -70,6 +73,8 @@ TEST(ReadSpec, LeavesOutWhatIsOptional) {
   EXPECT_FALSE(read.accounting);
   EXPECT_FALSE(read.cpus);
   EXPECT_EQ(read.limits.error_share, 0.001);
+  EXPECT_FALSE(read.limits.foreign_cpu_share);
+  EXPECT_FALSE(read.limits.steal_share);
 }
 
 struct Mistake {
@@ -164,6 +169,9 @@ TEST(ReadSpec, NamesTheMistake) {
       {"accounting.requests_per_connection: must be a whole number from 2",
        set("/accounting/requests_per_connection", 1)},
       {"limits.error_share: must be a number from 0 to 1", set("/limits/error_share", 1.5)},
+      {"limits.foreign_cpu_share: must be a number from 0 to 1",
+       set("/limits/foreign_cpu_share", -0.1)},
+      {"limits.steal_share: must be a number from 0 to 1", set("/limits/steal_share", "5 %")},
       {"limits.ready: \"x\" is no duration", set("/limits/ready", "x")},
       {"cpus.server: must name at least one CPU", set("/cpus/server", json::array())},
       {"cpus.server[0]: must be a whole number", set("/cpus/server/0", "0")},

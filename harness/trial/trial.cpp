@@ -164,6 +164,9 @@ class Trial {
     for (Reason& reason : doubts(quality, circumstances)) {
       result_.mark(Status::invalid, std::move(reason));
     }
+    for (Reason& reason : disturbances(result_.machine, spec_.limits)) {
+      result_.mark(Status::invalid, std::move(reason));
+    }
   }
 
   void stop() {

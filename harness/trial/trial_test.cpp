@@ -11,6 +11,7 @@
 
 #include "harness/cost/phases.hpp"
 #include "harness/load/histogram.hpp"
+#include "harness/trial/cpus.hpp"
 #include "harness/trial/http_client.hpp"
 #include "harness/trial/testing/trial_process.hpp"
 
@@ -446,6 +447,43 @@ TEST(InvalidTrial, GeneratorBound) {
   if (bound) {
     EXPECT_EQ(result.at("reasons").at(0).at("code"), "generator-bound");
   }
+}
+
+TEST(InvalidTrial, OthersUsedItsCores) {
+  json spec = fixture_spec();
+  spec["cpus"] = {{"server", {affinity_mask().front()}}, {"generator", {affinity_mask().back()}}};
+  Waiter waiter;
+  Guard guard;
+  ChildOptions options;
+  options.argv = {"sh", "-c", "while :; do :; done"};
+  options.cpus = {affinity_mask().front()};
+  const ChildProcess disturber(waiter, guard, options);
+
+  spec["limits"] = {{"foreign_cpu_share", 1.0}, {"steal_share", 1.0}};
+  const Outcome tolerant = run_trial(spec);
+  expect_valid(tolerant);
+  const double limit = 0.02;
+  EXPECT_GT(tolerant.result.at("machine").at("foreign_cpu_share"), limit);
+
+  spec["limits"] = {{"foreign_cpu_share", limit}};
+  const Outcome strict = run_trial(spec);
+  EXPECT_EQ(strict.codes(), Codes{"foreign-cpu"});
+  EXPECT_EQ(strict.result.at("status"), "invalid");
+  EXPECT_NE(message(strict).find("allowed are 2.00 % (limits.foreign_cpu_share)"),
+            std::string::npos)
+      << message(strict);
+  EXPECT_GT(strict.result.at("load").at("requests"), 0) << "what was measured stays";
+}
+
+// Whether the hypervisor steals is not the test's to say, but what follows from it is.
+TEST(InvalidTrial, TheHypervisorStoleFromItsCores) {
+  json spec = fixture_spec(steady);
+  spec["limits"] = {{"steal_share", 0.0}};
+  const Outcome outcome = run_trial(spec);
+  ASSERT_FALSE(outcome.result.is_discarded()) << ::testing::PrintToString(outcome.err);
+  const bool stolen = outcome.result.at("machine").at("steal_share") > 0;
+  EXPECT_EQ(outcome.codes(), stolen ? Codes{"steal"} : Codes{}) << outcome.result.at("reasons");
+  EXPECT_EQ(outcome.result.at("status"), stolen ? "invalid" : "valid");
 }
 
 TEST(InvalidTrial, TargetDidNotStop) {

@@ -66,6 +66,17 @@ void judge_open_loop(const LoadQuality& quality, const RateQuality& rate,
   }
 }
 
+void judge_share(const Measured<double>& measured, const std::optional<double>& limit,
+                 const char* code, const char* words, const std::string& name,
+                 std::vector<Reason>& reasons) {
+  const double* const share = measured.value();
+  if (share != nullptr && limit && *share > *limit) {
+    reasons.push_back({code, std::string(words) + " took " + percent(*share, 2) +
+                                 " of the cores' time (machine." + name + "), allowed are " +
+                                 percent(*limit, 2) + " (limits." + name + ")"});
+  }
+}
+
 }  // namespace
 
 std::vector<Reason> doubts(const LoadQuality& quality, const Circumstances& circumstances) {
@@ -81,6 +92,15 @@ std::vector<Reason> doubts(const LoadQuality& quality, const Circumstances& circ
   } else {
     judge_closed_loop(quality, circumstances, reasons);
   }
+  return reasons;
+}
+
+std::vector<Reason> disturbances(const MachineResult& machine, const LimitsSpec& limits) {
+  std::vector<Reason> reasons;
+  judge_share(machine.foreign_cpu_share, limits.foreign_cpu_share, "foreign-cpu",
+              "other work on the machine", "foreign_cpu_share", reasons);
+  judge_share(machine.steal_share, limits.steal_share, "steal", "the hypervisor", "steal_share",
+              reasons);
   return reasons;
 }
 

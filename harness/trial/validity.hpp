@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "harness/trial/result.hpp"
+#include "harness/trial/spec.hpp"
 
 namespace spawnpool::trial {
 
@@ -37,5 +38,9 @@ struct Circumstances {
 // The reasons, if any, for which a load says less than it seems: error-share, background-missed,
 // generator-bound, rate-missed.
 std::vector<Reason> doubts(const LoadQuality& quality, const Circumstances& circumstances);
+
+// The reasons, if any, for which others had too much of the trial's cores: foreign-cpu, steal. A
+// share that could not be measured is above no limit.
+std::vector<Reason> disturbances(const MachineResult& machine, const LimitsSpec& limits);
 
 }  // namespace spawnpool::trial

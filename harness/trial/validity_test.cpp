@@ -87,5 +87,27 @@ TEST(Doubts, NameARateThatWasMissed) {
   EXPECT_TRUE(doubts(open_loop({}), {}).empty());
 }
 
+TEST(Disturbances, NameWhatOthersTookAboveTheLimits) {
+  MachineResult machine;
+  machine.foreign_cpu_share = 0.0712;
+  machine.steal_share = 0.031;
+  EXPECT_TRUE(disturbances(machine, {}).empty()) << "none is asked for";
+  EXPECT_TRUE(disturbances(machine, {.foreign_cpu_share = 0.0712, .steal_share = 0.031}).empty());
+  const std::vector<Reason> both =
+      disturbances(machine, {.foreign_cpu_share = 0.05, .steal_share = 0.0});
+  ASSERT_EQ(both.size(), 2U);
+  EXPECT_EQ(both[0].code, "foreign-cpu");
+  EXPECT_EQ(both[0].message,
+            "other work on the machine took 7.12 % of the cores' time "
+            "(machine.foreign_cpu_share), allowed are 5.00 % (limits.foreign_cpu_share)");
+  EXPECT_EQ(both[1].code, "steal");
+  EXPECT_EQ(both[1].message,
+            "the hypervisor took 3.10 % of the cores' time (machine.steal_share), allowed are "
+            "0.00 % (limits.steal_share)");
+
+  machine.foreign_cpu_share = Unmeasured{"the target's own share is not known"};
+  EXPECT_EQ(disturbances(machine, {.foreign_cpu_share = 0.0, .steal_share = 0.0}).size(), 1U);
+}
+
 }  // namespace
 }  // namespace spawnpool::trial

@@ -168,19 +168,20 @@ void WindowCost::fill_scheduling(ServerResult& server, const cost::UsageDelta& d
 void WindowCost::fill_machine(TrialResult& result, const DriverRun& run) const {
   result.load.generator.cpu_us_per_request =
       run.generator_cpu_s * 1e6 / static_cast<double>(run.requests);
-  if (!target_cpu_s_) {
-    const Unmeasured missing{"it is not known how much of the cores' time the target used"};
-    result.machine = {missing, missing};
-    return;
-  }
   const nanoseconds measured = std::chrono::duration_cast<nanoseconds>(
-      std::chrono::duration<double>(*target_cpu_s_ + run.generator_cpu_s));
+      std::chrono::duration<double>(target_cpu_s_.value_or(0) + run.generator_cpu_s));
   const nanoseconds self =
       beside_ ? nanoseconds::zero() : machine_after_.own_cpu - machine_before_.own_cpu;
   const cost::Disturbance disturbance =
       cost::disturbance_between(machine_before_.cpus, machine_after_.cpus, taken_.size(),
                                 machine_after_.at - machine_before_.at, measured + self);
-  result.machine = {disturbance.foreign_share, disturbance.steal_share};
+  result.machine.steal_share = disturbance.steal_share;
+  if (target_cpu_s_) {
+    result.machine.foreign_cpu_share = disturbance.foreign_share;
+  } else {
+    result.machine.foreign_cpu_share =
+        Unmeasured{"it is not known how much of the cores' time the target used"};
+  }
 }
 
 void WindowCost::fill_series(ServerResult& server) const {

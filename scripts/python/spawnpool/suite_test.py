@@ -128,6 +128,8 @@ def _edit(suite: Json, path: str, value: Any) -> None:
             "metrics[0].margin: -1 is less",
         ),
         ("metrics", [{"path": P50[:-1], "gate": "shown"}], f"metrics: unknown metric '{P50[:-1]}'"),
+        ("limits/foreign_cpu_share", -1, "limits.foreign_cpu_share: -1 is less than the minimum"),
+        ("limits/steal_share", "2%", "limits.steal_share: '2%' is not of type 'number'"),
     ],
 )
 def test_a_broken_suite_is_refused_with_place_and_fault(
@@ -190,12 +192,13 @@ def test_another_driver_must_know_the_loads() -> None:
 
 def test_a_spec_tells_the_rate_and_the_limits_of_its_scenario() -> None:
     suite = load_suite("rate-sweep")
+    suite["limits"]["steal_share"] = 0.02
     suite["scenarios"][0].update(limits={"error_share": 0.5}, rate_fraction=0.3)
     planned = replace(draw_plan(suite, 1)[0], point={"rate_fraction": 0.3, "rate": 300.5})
     spec = trial_spec(suite, planned, seed=1)
     assert spec["point"] == {"rate": 300.5}
     assert spec["scenario"].keys() & {"points", "limits", "rate_fraction"} == set()
-    assert spec["limits"] == {"error_share": 0.5}
+    assert spec["limits"] == {"error_share": 0.5, "steal_share": 0.02}
 
 
 def test_a_spec_holds_what_one_trial_needs() -> None:
