@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from spawnpool.documents import Json
 from spawnpool.load import point_name
-from spawnpool.metrics import METRICS, Metric
+from spawnpool.metrics import Metric, metrics_at
 from spawnpool.plan import PAIRS_PER_BLOCK, trial_round
 from spawnpool.results import ResultSchema, read_result
 
@@ -56,16 +56,6 @@ def export(result_path: Path, name: str, out: Path | None) -> None:
     if name != "csv" and (nulls or invalid):
         words = f"{nulls} values that were not measured, {invalid} trials that are not valid"
         print(f"spawnpool: left out: {words}", file=sys.stderr)
-
-
-def metrics_at(entry: Json) -> list[Metric]:
-    """The metrics of a summary's entry: all but the situational ones that no target has there."""
-    return [
-        metric
-        for metric in METRICS
-        if not metric.situational
-        or any(target["metrics"][metric.path]["trials"] > 0 for target in entry["targets"])
-    ]
 
 
 def series_name(target: str, scenario: str, point: Json) -> str:

@@ -251,6 +251,17 @@ def gates(suite: Mapping[str, Any]) -> dict[str, Gate]:
     return found
 
 
+def metrics_at(entry: Mapping[str, Any]) -> list[Metric]:
+    """The metrics that one scenario and point of a summary is to have: all but the situational ones
+    that no target has there."""
+    return [
+        metric
+        for metric in METRICS
+        if not metric.situational
+        or any(target["metrics"][metric.path]["trials"] > 0 for target in entry["targets"])
+    ]
+
+
 def shown(entry: Mapping[str, Any]) -> list[Metric]:
     """The metrics that are worth a row at one scenario and point of a summary."""
 

@@ -71,6 +71,22 @@ def p_below(logs: Array, bound: float) -> Array:
     return p_above(-logs, -bound)
 
 
+def holm(p: Array, alpha: float) -> tuple[NDArray[numpy.bool_], Array]:
+    """Which of the hypotheses along the last axis are rejected, so that with a probability of at most
+    alpha one of them is although it is true; and for each the level at which it was tested: where the
+    method stopped, for those it left open. Source: S. Holm, Scand. J. Statist. 6, 1979."""
+    count = p.shape[-1]
+    order = numpy.argsort(p, axis=-1, kind="stable")
+    levels = alpha / numpy.arange(count, 0, -1)
+    ordered = numpy.logical_and.accumulate(numpy.take_along_axis(p, order, -1) <= levels, axis=-1)
+    stopped = levels[numpy.minimum(ordered.sum(axis=-1, keepdims=True), count - 1)]
+    rejected = numpy.empty_like(ordered)
+    tested = numpy.empty(p.shape)
+    numpy.put_along_axis(rejected, order, ordered, -1)
+    numpy.put_along_axis(tested, order, numpy.where(ordered, levels, stopped), -1)
+    return rejected, tested
+
+
 def least_effect(
     spread: float, n: int, alpha: float, margin: float, power: float = 0.8
 ) -> float | None:

@@ -23,7 +23,7 @@ from enum import Enum
 import numpy
 from numpy.typing import NDArray
 
-from spawnpool.statistics import Array, MINIMUM_PAIRS, least_effect, p_above, p_below
+from spawnpool.statistics import Array, MINIMUM_PAIRS, holm, least_effect, p_above, p_below
 from spawnpool.statistics import sign_coverage, sign_interval
 
 # With 0.05, as for intervals, noise far above the margin would let 2.5 % of runs find a regression
@@ -147,17 +147,8 @@ def decide(
     worse: Array, better: Array, within: NDArray[numpy.bool_], alpha: float
 ) -> tuple[NDArray[numpy.int64], Array]:
     """Indices into VERDICTS for a run's questions along the last axis, and for each the two-sided level
-    at which it was tested: where Holm's method stopped, for those it left open."""
-    p = numpy.minimum(1.0, 2.0 * numpy.minimum(worse, better))
-    count = p.shape[-1]
-    order = numpy.argsort(p, axis=-1, kind="stable")
-    levels = alpha / numpy.arange(count, 0, -1)
-    rejected = numpy.logical_and.accumulate(numpy.take_along_axis(p, order, -1) <= levels, axis=-1)
-    stopped = levels[numpy.minimum(rejected.sum(axis=-1, keepdims=True), count - 1)]
-    beyond = numpy.empty_like(rejected)
-    tested = numpy.empty(p.shape)
-    numpy.put_along_axis(beyond, order, rejected, -1)
-    numpy.put_along_axis(tested, order, numpy.where(rejected, levels, stopped), -1)
+    at which it was tested."""
+    beyond, tested = holm(numpy.minimum(1.0, 2.0 * numpy.minimum(worse, better)), alpha)
     return numpy.where(beyond, numpy.where(worse < better, 3, 2), within.astype(int)), tested
 
 
