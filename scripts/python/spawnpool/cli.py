@@ -59,6 +59,20 @@ def _run(arguments: argparse.Namespace) -> int:
     )
 
 
+def _compare(arguments: argparse.Namespace) -> int:
+    from spawnpool.compare import CompareOptions, compare
+
+    return compare(
+        CompareOptions(
+            result=arguments.result,
+            targets=arguments.targets,
+            strict=arguments.strict,
+            format=arguments.format,
+            out=arguments.out,
+        )
+    )
+
+
 def _plot(arguments: argparse.Namespace) -> int:
     from spawnpool.plots import plot
 
@@ -86,6 +100,7 @@ def _export(arguments: argparse.Namespace) -> int:
 # Each is imported when it is called: drawing and statistics take half a second to load.
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
+    "compare": _compare,
     "plot": _plot,
     "report": _report,
     "export": _export,
@@ -119,6 +134,29 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--seed", type=_seed, metavar="S", help="draws the order (default: drawn)")
     run.add_argument("--resume", action="store_true", help="go on with the result --out names")
+
+    compare = commands.add_parser(
+        "compare",
+        help="judge the targets of a result",
+        description="Judges every target of a result against the first, in pairs of adjacent trials.",
+        epilog="Exit status: 0 no gated metric regressed; 1 one did; 2 a mistake in what was asked, or data that cannot be judged; 3 with --strict, a gated metric of which nothing can be told.",
+    )
+    compare.add_argument("result", type=Path, metavar="RESULT")
+    compare.add_argument(
+        "--targets", type=_names, metavar="A,B", help="only these; the first is the base"
+    )
+    compare.add_argument(
+        "--strict", action="store_true", help="end with 3 where a gated metric is inconclusive"
+    )
+    compare.add_argument(
+        "--format",
+        choices=("table", "json"),
+        default="table",
+        help="of the output (default: table)",
+    )
+    compare.add_argument(
+        "--out", type=Path, metavar="FILE", help="write it there, and print the table"
+    )
 
     plot = commands.add_parser("plot", help="draw a result as SVG and PNG")
     plot.add_argument("result", type=Path, metavar="RESULT")

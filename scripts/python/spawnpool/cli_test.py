@@ -65,12 +65,10 @@ def test_a_missing_module_names_the_mend() -> None:
     assert "is missing: run scripts/setup.sh" in done.stderr
 
 
-@pytest.mark.parametrize(
-    "words", [["--help"], ["run", "--help"], ["plot", "--help"], ["export", "--help"]]
-)
-def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["", "run", "compare", "plot", "report", "export"])
+def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ending:
-        main(words)
+        main([*command.split(), "--help"])
     assert ending.value.code == 0
     assert capsys.readouterr().out.startswith("usage: spawnpool")
 
@@ -78,7 +76,7 @@ def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "words, line",
     [
-        ([], "name a command: run, plot, report"),
+        ([], "name a command: run, compare, plot, report, export"),
         (["rum"], "unknown command 'rum': did you mean 'run'?"),
         (["--verbose"], "unrecognized arguments: --verbose"),
         (["run"], "the following arguments are required: SUITE"),
@@ -88,6 +86,9 @@ def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "quick", "--blocks", "many"], "argument --blocks: 'many' is no whole number"),
         (["run", "quick", "--seed", "-1"], "argument --seed: "),
         (["run", "quick", "--colour"], "unrecognized arguments: --colour"),
+        (["compare"], "the following arguments are required: RESULT"),
+        (["compare", "no.json"], "cannot read no.json: No such file or directory"),
+        (["compare", "no.json", "--format", "xml"], "argument --format: invalid choice: 'xml'"),
         (["plot"], "the following arguments are required: RESULT"),
         (["plot", "no.json"], "cannot read no.json: No such file or directory"),
         (["export", "no.json"], "the following arguments are required: --format"),

@@ -111,7 +111,7 @@ def test_a_suite_says_otherwise() -> None:
     assert asked["load.throughput_rps"] == SHOWN
     assert asked["server.cpu_us_per_request"] == _metric("server.cpu_us_per_request").gate
     assert asked["server.allocations.per_request"] == Gate("exact", 0.2)
-    assert asked["server.allocations.per_connection"] == Gate("exact", 0.0)
+    assert asked["server.allocations.per_connection"] == Gate("exact", 0.001)
 
 
 @pytest.mark.parametrize(

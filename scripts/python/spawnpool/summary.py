@@ -1,5 +1,7 @@
 """The `summary` of a result: medians of each target and ratios of pairs, per scenario and point."""
+import json
 import statistics
+from collections.abc import Iterator
 from typing import Any
 
 from spawnpool.documents import Json
@@ -15,23 +17,47 @@ def summarize(suite: Json, trials: list[Json]) -> list[Json]:
 
     `suite` is that of a result."""
     names = [target["name"] for target in suite["targets"]]
-    entries = []
+    return [
+        {
+            "scenario": scenario,
+            "point": point,
+            "pairs_planned": PAIRS_PER_BLOCK * suite["blocks"],
+            "targets": [_summarize_target(name, rounds[name]) for name in names],
+            "comparisons": [_compare(names[0], other, rounds) for other in names[1:]],
+        }
+        for scenario, point, rounds in places(suite, trials)
+    ]
+
+
+def places(suite: Json, trials: list[Json]) -> Iterator[tuple[str, Json, Rounds]]:
+    """Every scenario and planned point with its trials of all targets, in the suite's order."""
+    names = [target["name"] for target in suite["targets"]]
+    found: dict[str, Rounds] = {}
+    for trial in trials:
+        here = found.setdefault(_place(trial["scenario"], trial["point"]), {})
+        here.setdefault(trial["target"], {})[trial_round(trial, len(names))] = trial
     for scenario in suite["scenarios"]:
         for point in planned_points(suite["planned"], scenario["name"]):
-            here = [t for t in trials if t["scenario"] == scenario["name"] and t["point"] == point]
-            rounds: Rounds = {name: {} for name in names}
-            for trial in here:
-                rounds[trial["target"]][trial_round(trial, len(names))] = trial
-            entries.append(
-                {
-                    "scenario": scenario["name"],
-                    "point": point,
-                    "pairs_planned": PAIRS_PER_BLOCK * suite["blocks"],
-                    "targets": [_summarize_target(name, rounds[name]) for name in names],
-                    "comparisons": [_compare(names[0], other, rounds) for other in names[1:]],
-                }
-            )
-    return entries
+            there = found.get(_place(scenario["name"], point), {})
+            yield scenario["name"], point, {name: there.get(name, {}) for name in names}
+
+
+def _place(scenario: str, point: Json) -> str:
+    return json.dumps([scenario, point], sort_keys=True)
+
+
+def valid_pairs(
+    base: dict[tuple[int, int], Json], other: dict[tuple[int, int], Json]
+) -> list[tuple[Json, Json]]:
+    """The trials of two targets that ran in one round and are valid both."""
+    base, other = _valid(base), _valid(other)
+    return [(base[key], other[key]) for key in sorted(base) if key in other]
+
+
+def paired_values(metric: Metric, pairs: list[tuple[Json, Json]]) -> list[tuple[float, float]]:
+    """The metric of the pairs that have it on both sides."""
+    both = ((metric.value(a), metric.value(b)) for a, b in pairs)
+    return [(a, b) for a, b in both if a is not None and b is not None]
 
 
 def _valid(trials: dict[Any, Json]) -> dict[Any, Json]:
@@ -62,10 +88,7 @@ def _summarize_metric(metric: Metric, trials: list[Json]) -> Json:
 
 
 def _compare(base: str, other: str, rounds: Rounds) -> Json:
-    base_trials, other_trials = _valid(rounds[base]), _valid(rounds[other])
-    pairs = [
-        (base_trials[key], other_trials[key]) for key in sorted(base_trials) if key in other_trials
-    ]
+    pairs = valid_pairs(rounds[base], rounds[other])
     return {
         "base": base,
         "target": other,
@@ -76,8 +99,7 @@ def _compare(base: str, other: str, rounds: Rounds) -> Json:
 def _metric_ratio(metric: Metric, pairs: list[tuple[Json, Json]]) -> Json:
     """A pair that lacks the metric on a side does not count. A value of 0 has no logarithm: one is
     no ground to leave a pair out, so it leaves the metric without a ratio of pairs."""
-    both = ((metric.value(a), metric.value(b)) for a, b in pairs)
-    values = [(a, b) for a, b in both if a is not None and b is not None]
+    values = paired_values(metric, pairs)
     entry: Json = {"ratio": None, "interval": None, "coverage": None}
     entry.update(pairs=len(values), reason=None)
     if not values:

@@ -1,6 +1,6 @@
 """The comparison of two targets as rows of words, and as tables on a terminal."""
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, TextIO
 
@@ -78,7 +78,7 @@ def comparisons(summary: list[Json]) -> Iterator[Comparison]:
                         metric.title,
                         _median(base[metric.path]),
                         _median(other[metric.path]),
-                        _ratio(ratio["ratio"]),
+                        ratio_words(ratio["ratio"]),
                         _interval(ratio, base[metric.path]["exact"]),
                         str(ratio["pairs"]),
                     )
@@ -131,17 +131,25 @@ def _median(metric: Json) -> str:
     return number(metric["median"])
 
 
-def _ratio(value: float | None) -> str:
+def ratio_words(value: float | None) -> str:
+    """A ratio in three digits at least; NOT_KNOWN for None."""
     if value is None:
         return NOT_KNOWN
     return f"{value:.3f}" if 0.1 <= value < 100 else f"{value:.3g}"
 
 
 def _interval(ratio: Json, exact: bool) -> str:
-    if ratio["interval"] is not None:
-        low, high = ratio["interval"]
-        return f"{_ratio(low)} to {_ratio(high)}"
-    return "exact" if exact and ratio["ratio"] is not None else NOT_KNOWN
+    if exact and ratio["ratio"] is not None:
+        return "exact"
+    return interval_words(ratio["interval"])
+
+
+def interval_words(interval: Sequence[float] | None) -> str:
+    """The interval of a ratio; NOT_KNOWN for None."""
+    if interval is None:
+        return NOT_KNOWN
+    low, high = interval
+    return f"{ratio_words(low)} to {ratio_words(high)}"
 
 
 def notes(result: Json) -> list[str]:

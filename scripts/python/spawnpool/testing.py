@@ -11,7 +11,7 @@ from spawnpool.documents import Json
 from spawnpool.load import load_of
 from spawnpool.plan import PAIRS_PER_BLOCK, PlannedTrial, draw_plan
 from spawnpool.results import SCHEMA_VERSION
-from spawnpool.suite import load_suite
+from spawnpool.suite import load_suite, override
 from spawnpool.summary import summarize
 
 
@@ -173,11 +173,13 @@ def _distribution(values: list[int]) -> Json:
     return {"mean": statistics.mean(values), **{k: ordered[rank] for k, rank in quantiles.items()}}
 
 
-def example_result(rates: Mapping[str, float] | None = None, suite_name: str = "quick") -> Json:
+def example_result(
+    rates: Mapping[str, float] | None = None, suite_name: str = "quick", blocks: int | None = None
+) -> Json:
     """A whole result of a shipped suite with these saturations per target, requests/s; in the
-    scenario `churn` a fifth of them."""
+    scenario `churn` a fifth of them. Without `blocks` it has those of the suite."""
     per_target = rates or {"thread-per-connection": 150_000.0, "worker-pool": 165_000.0}
-    suite, draw = load_suite(suite_name), random.Random(1)
+    suite, draw = override(load_suite(suite_name), None, blocks), random.Random(1)
     suite["targets"] = [target for target in suite["targets"] if target["name"] in per_target]
     scenarios = {scenario["name"]: scenario for scenario in suite["scenarios"]}
 
