@@ -105,7 +105,7 @@ def _table(place: str, base: str, target: str, lines: list[Line]) -> Table:
 
 
 def document(comparison: Comparison, strict: bool) -> Json:
-    """The comparison as results/comparison-schema.json defines it."""
+    """The comparison as results/comparison.schema.json defines it."""
     return {
         "schema_version": COMPARISON_SCHEMA_VERSION,
         "result": str(comparison.result),

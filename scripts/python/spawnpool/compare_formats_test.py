@@ -72,7 +72,7 @@ def test_the_table_says_what_cannot_be_told_and_what_was_lost(slower: Comparison
 @pytest.mark.parametrize("make", [_slower, _faulty])
 def test_json_is_as_its_schema_says(make: Callable[[], Json]) -> None:
     comparison = _comparison(make())
-    schema = load_schema(RESULTS / "comparison-schema.json")
+    schema = load_schema(RESULTS / "comparison.schema.json")
     told = json.loads(_written("json", comparison, strict=True))
     Draft7Validator(schema).validate(told)
     assert len(told["lines"]) == len(comparison.lines)
