@@ -11,6 +11,7 @@ from jsonschema import Draft7Validator
 from spawnpool.calibration import calibration_plan
 from spawnpool.documents import Json, complaint, load_schema, read_json
 from spawnpool.errors import UsageError
+from spawnpool.journal import CannotWrite, journal_path, read_journal, replay
 from spawnpool.metrics import gates
 from spawnpool.paths import RESULTS
 from spawnpool.plan import trial_key
@@ -124,7 +125,10 @@ def _unexplained(record: Json) -> str | None:
 
 
 def read_result(path: Path, schema: ResultSchema) -> Json:
-    """Reads and checks a result file; its summary is made anew. UsageError when it is none."""
+    """Reads and checks a result file, with the journal of a run that is under way or was killed; its
+    summary is made anew. UsageError when it is none."""
+    # Before the result: what a run removes from the journal in between is in the result by then.
+    journal = read_journal(path)
     document = read_json(path)
     version = document.get("schema_version") if isinstance(document, dict) else None
     if version is None:
@@ -135,7 +139,12 @@ def read_result(path: Path, schema: ResultSchema) -> Json:
             "or read it with the spawnpool that wrote it"
         )
     try:
+        replay(document, journal)
         schema.check_document(document)
+    except (LookupError, TypeError) as error:
+        raise UsageError(
+            f"{journal_path(path)} is of another result than {path.name}: remove it"
+        ) from error
     except InvalidResult as error:
         raise UsageError(f"{path} is no valid result: {error}") from error
     return {**document, "summary": summarize(document["suite"], document["trials"])}
@@ -145,6 +154,11 @@ def claim(path: Path) -> None:
     """Makes the empty file a new result goes to. UsageError when it is there already."""
     if path.exists():
         raise UsageError(f"{path} is there already: choose another, or --resume it")
+    if journal_path(path).exists():
+        raise UsageError(
+            f"{journal_path(path)} is there, of a run whose result is gone: remove it, or choose "
+            "another --out"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("x").close()  # fails if another run has made it since
@@ -171,6 +185,4 @@ def write_result(path: Path, document: Json) -> None:
     except OSError as error:
         if path.is_file() and path.stat().st_size == 0:  # claimed only: in the way of another try
             path.unlink()
-        raise UsageError(
-            f"cannot write {path}: {error.strerror}; make room, or give another place with --out"
-        ) from error
+        raise CannotWrite(path, error) from error

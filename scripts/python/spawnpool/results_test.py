@@ -10,6 +10,7 @@ import pytest
 from spawnpool.documents import Json
 from spawnpool.errors import UsageError
 from spawnpool.full_disk import no_room
+from spawnpool.journal import Journal, journal_path
 from spawnpool.plan import draw_plan
 from spawnpool.results import InvalidResult, ResultSchema, claim, read_result, write_result
 from spawnpool.suite import load_suite, trial_spec
@@ -215,6 +216,21 @@ def test_claim_never_takes_an_existing_file(tmp_path: Path) -> None:
         claim(path)
     with pytest.raises(UsageError, match="cannot write"):
         claim(path / "below-a-file.json")
+
+
+def test_a_journal_without_its_result_is_not_taken_for_a_new_ones(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    journal_path(path).touch()
+    with pytest.raises(UsageError, match="result.json.journal is there, of a run whose result is"):
+        claim(path)
+
+
+def test_a_journal_of_another_result_is_refused(result: Json, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    write_result(path, result)
+    Journal(path).append("trials", 37, [result["trials"][0]])
+    with pytest.raises(UsageError, match="result.json.journal is of another result than result.js"):
+        read_result(path, SCHEMA)
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,9 @@ from spawnpool.micro import micro_done, micro_failures, micro_names, micro_plann
 from spawnpool.plan import PAIRS_PER_BLOCK, PlannedTrial, draw_plan, trial_key
 from spawnpool.preflight import Build, check_driver, check_options
 from spawnpool.progress import describe_micro, describe_trial, progress
+from spawnpool.recorder import Recorder
 from spawnpool.results import SCHEMA_VERSION, ResultSchema, claim, read_result
-from spawnpool.results import write_result
 from spawnpool.suite import available, load_suite, override, trial_spec
-from spawnpool.summary import summarize
 from spawnpool.table import failures, print_tables
 from spawnpool.trial import run_trial
 
@@ -64,11 +63,12 @@ def run(options: RunOptions) -> int:
         out, result = _resume(options, suite, context, schema)
     else:
         out, result = _start(options, suite, context)
-    recorder = Recorder(out, result, schema)
-    recorder.write()
-
     before, total = _count(result)
-    with Interruption() as interruption, progress(before, total - before) as report:
+    with (
+        Interruption() as interruption,
+        Recorder(out, result, schema) as recorder,
+        progress(before, total - before) as report,
+    ):
 
         def run_all(plan: list[PlannedTrial], kind: str, trials_suite: Json) -> None:
             done = {trial_key(trial) for trial in result[kind]}
@@ -77,15 +77,8 @@ def run(options: RunOptions) -> int:
                     return
                 if trial_key(planned.to_json()) in done:
                     continue
-                try:
-                    build.check()
-                    trial = _measure(
-                        trial_binary, trials_suite, planned, result, schema, interruption
-                    )
-                except UsageError:
-                    if _count(result)[0] == 0:
-                        out.unlink()
-                    raise
+                build.check()
+                trial = _measure(trial_binary, trials_suite, planned, result, schema, interruption)
                 if trial is not None:
                     recorder.add(kind, trial)
                     report(describe_trial(kind, trial))
@@ -103,9 +96,9 @@ def run(options: RunOptions) -> int:
             if runs is not None:
                 recorder.add_micro(runs)
                 report(describe_micro(runs))
-        if interruption.signal is not None and _count(result)[0] < total:
-            _say_how_to_resume(options, out, result)
-            return 128 + interruption.signal
+    if interruption.signal is not None and _count(result)[0] < total:
+        _say_how_to_resume(options, out, result)
+        return 128 + interruption.signal
     return _conclude(out, result)
 
 
@@ -134,39 +127,6 @@ def _measure(
     else:
         trial = run_trial(binary, spec, schema, interruption)
     return None if trial is None else {**trial, "point": planned.point}
-
-
-class Recorder:
-    """Keeps the file equal to the result in memory, checked against its schema before each write."""
-
-    def __init__(self, path: Path, result: Json, schema: ResultSchema) -> None:
-        self._path, self._result, self._schema = path, result, schema
-
-    def add(self, kind: str, trial: Json) -> None:
-        """`kind` is "trials" or "calibration"."""
-        self._result[kind].append(trial)
-        self.write()
-
-    def add_micro(self, runs: list[Json]) -> None:
-        """A repetition of the micro-benchmarks."""
-        self._result["micro"] += runs
-        self.write()
-
-    def resolve(self) -> None:
-        """Puts the rates that come of the calibration into the planned trials."""
-        suite = self._result["suite"]
-        plan = [PlannedTrial(**planned) for planned in suite["planned"]]
-        rates = resolved(suite, plan, self._result["calibration"])
-        suite["planned"] = [planned.to_json() for planned in rates]
-        self.write()
-
-    def write(self) -> None:
-        result = self._result
-        result["summary"] = summarize(result["suite"], result["trials"])
-        # Earlier trials were checked when they came; a check of all after each would grow with them.
-        last = {kind: result[kind][-1:] for kind in ("calibration", "trials")}
-        self._schema.check_document({**result, **last})
-        write_result(self._path, result)
 
 
 def _start(options: RunOptions, suite: Json, context: Json) -> tuple[Path, Json]:
