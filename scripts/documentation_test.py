@@ -86,6 +86,7 @@ def run_once(block: str, tree: pathlib.Path) -> tuple[int, str]:
     process = subprocess.Popen(
         ["bash", "-uo", "pipefail", "-c", f"{UNLESS_INVALID}\n{block}\nexit $invalid"],
         cwd=tree,
+        env={**os.environ, "SPAWNPOOL_LOCK": str(tree.parent / "lock")},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

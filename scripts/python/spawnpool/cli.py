@@ -44,17 +44,21 @@ def _names(text: str) -> list[str]:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from spawnpool.runner import RunOptions, run
+    from spawnpool.options import RunOptions
+    from spawnpool.runner import run
 
     return run(
         RunOptions(
             suite=arguments.suite,
             out=arguments.out,
+            settings=arguments.settings,
             targets=arguments.targets,
             blocks=arguments.blocks,
             driver=arguments.driver,
+            budget=arguments.budget,
             seed=arguments.seed,
             resume=arguments.resume,
+            dry_run=arguments.dry_run,
         )
     )
 
@@ -111,8 +115,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="spawnpool",
         description="Compares HTTP serving models: a thread per connection against a worker pool.",
-        epilog="Exit status: 0 done; 1 some trials failed or are invalid, or a micro-benchmark failed; 2 a mistake in what was "
-        "asked, with the mend; 128 + signal when interrupted.",
+        epilog="Exit status: 0 done; 1 some trials failed, are invalid or did not fit into the budget, or a micro-benchmark "
+        "failed; 2 a mistake in what was asked, with the mend, or a machine that is measured already; 128 + signal when interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"spawnpool {paths.version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
@@ -132,8 +136,28 @@ def _parser() -> argparse.ArgumentParser:
         choices=("builtin", "wrk"),
         help="what sends the requests, instead of the suite's: spawnpool-load, or wrk as a cross-check",
     )
+    run.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="any value of the suite, such as duration=2s, limits.error_share=0 or "
+        """'targets.worker-pool.options=["--workers","8"]'; may be given again""",
+    )
+    run.add_argument(
+        "--budget",
+        metavar="TIME",
+        help="such as 10m: as many of the blocks as are expected to fit, fixed before the run",
+    )
     run.add_argument("--seed", type=_seed, metavar="S", help="draws the order (default: drawn)")
-    run.add_argument("--resume", action="store_true", help="go on with the result --out names")
+    ways = run.add_mutually_exclusive_group()
+    ways.add_argument("--resume", action="store_true", help="go on with the result --out names")
+    ways.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the plan and its expected duration; start and write nothing",
+    )
 
     compare = commands.add_parser(
         "compare",

@@ -22,7 +22,7 @@ class CannotWrite(UsageError):
 
 def journal_path(result: Path) -> Path:
     """Where the journal of a result lies."""
-    return result.with_name(f"{result.name}.journal")
+    return Path(f"{result}.journal")
 
 
 class Journal:

@@ -29,6 +29,7 @@ from spawnpool.load_truth import (
     tolerance_us,
 )
 from spawnpool.local_server import LocalServer, cpus_apart, free_port
+from spawnpool.lock import machine_lock
 from spawnpool.results import claim, write_result
 from spawnpool.statistics import paired_ratio
 
@@ -407,7 +408,8 @@ def main(arguments: Sequence[str]) -> int:
                 parsed.seed,
                 cpus,
             )
-            result = run(settings, sections)
+            with machine_lock():
+                result = run(settings, sections)
             write_result(out, result)
         except BaseException:
             out.unlink()

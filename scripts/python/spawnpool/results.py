@@ -81,6 +81,7 @@ class ResultSchema:
             "status": "failed",
             "reasons": [{"code": code, "message": message}],
             "started_at": started_at,
+            "elapsed_s": None,
             "warmup_s": None,
             "window_s": None,
             "command": None,

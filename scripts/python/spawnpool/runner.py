@@ -1,105 +1,169 @@
-"""The command `run`: every trial of a suite, written to the result after each, and its
-micro-benchmarks."""
-import random
+"""The command `run`: every trial of a suite, recorded as it comes, and its micro-benchmarks."""
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timezone
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from spawnpool import paths
-from spawnpool.calibration import calibration_plan, calibration_suite, resolved
+from spawnpool.begin import begun_result, new_result
+from spawnpool.calibration import calibration_plan, calibration_suite
 from spawnpool.child import Interruption
 from spawnpool.context import gather_context, utc_now
 from spawnpool.documents import Json
+from spawnpool.dry_run import print_plan
+from spawnpool.durations import seconds
 from spawnpool.errors import UsageError
+from spawnpool.estimate import cut_words, readable
+from spawnpool.lock import machine_lock
 from spawnpool.micro import micro_done, micro_failures, micro_names, micro_planned, run_micro
-from spawnpool.plan import PAIRS_PER_BLOCK, PlannedTrial, draw_plan, trial_key
+from spawnpool.options import RunOptions
+from spawnpool.plan import PlannedTrial, trial_key
 from spawnpool.preflight import Build, check_driver, check_options
 from spawnpool.progress import describe_micro, describe_trial, progress
 from spawnpool.recorder import Recorder
-from spawnpool.results import SCHEMA_VERSION, ResultSchema, claim, read_result
+from spawnpool.results import ResultSchema, claim
 from spawnpool.suite import available, load_suite, override, trial_spec
 from spawnpool.table import failures, print_tables
 from spawnpool.trial import run_trial
 
-# What has to be the same for trials to go into one result.
-SAME_CONTEXT = ("hostname", "kernel", "cpu_model", "affinity", "binaries", "versions")
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """The command line of `run`; None where an option is not given."""
-
-    suite: str
-    out: Path | None = None
-    targets: Sequence[str] | None = None
-    blocks: int | None = None
-    driver: str | None = None
-    seed: int | None = None
-    resume: bool = False
-
 
 def run(options: RunOptions) -> int:
     """Runs what is planned and not yet in the result. Returns the exit status: 0 every trial is
-    valid, 1 some are not or a micro-benchmark failed, 128 + the signal that ended it. UsageError for the user's mistakes.
-    """
-    suite = load_suite(options.suite)
-    suite = available(override(suite, options.targets, options.blocks, options.driver))
+    valid, 1 some are not, or were left out for the budget, or a micro-benchmark failed, 128 + the signal
+    that ended it. UsageError for the user's mistakes, and when this machine is measured already."""
+    suite = available(override(load_suite(options.suite), options))
     for skip in suite["skipped"]:
         words = f"target '{skip['target']}' cannot run: {skip['reason']}"
         if options.targets is not None:
             raise UsageError(words)
         print(f"spawnpool: skipped: {words}", file=sys.stderr)
-    trial_binary = paths.binary("spawnpool-trial")
+    paths.binary("spawnpool-trial")
     check_driver(suite)
-    check_options(suite)
     benchmarks = micro_names(suite["micro"]) if "micro" in suite else []
+    if options.dry_run:
+        _, result = new_result(options, suite, len(benchmarks), gather_context())
+        _say_what_was_cut(result)
+        print_plan(result, len(benchmarks), sys.stdout)
+        return 0
+    with machine_lock():
+        check_options(suite)
+        return _run(options, suite, benchmarks)
 
-    schema = ResultSchema()
-    build = Build()
-    context = gather_context()
+
+def _run(options: RunOptions, suite: Json, benchmarks: Sequence[str]) -> int:
+    schema, build = ResultSchema(), Build()
+    context = gather_context()  # before this run loads the machine
     if options.resume:
-        out, result = _resume(options, suite, context, schema)
+        out, result = begun_result(options, suite, context, schema)
     else:
-        out, result = _start(options, suite, context)
+        out, result = new_result(options, suite, len(benchmarks), context)
+        claim(out)
+    _say_what_was_cut(result)
     before, total = _count(result)
     with (
         Interruption() as interruption,
         Recorder(out, result, schema) as recorder,
         progress(before, total - before) as report,
     ):
+        steps = _Steps(result, schema, build, recorder, interruption, report)
+        steps.run(benchmarks)
+        done = _count(result)[0] == total
+        signal = None if done else interruption.signal
+        ended_by = "budget" if steps.over_budget else None
+        result["run"]["ended_by"] = (
+            "complete" if done else "signal" if signal is not None else ended_by
+        )
+        result["run"]["elapsed_s"] = round(result["run"]["elapsed_s"] + steps.elapsed_s, 1)
+    if signal is not None:
+        _say_how_to_resume("interrupted", options, out, result)
+        return 128 + signal
+    status = _conclude(out, result)
+    if not done:
+        _say_how_to_resume(f"the budget of {suite['budget']} is spent", options, out, result)
+        return 1
+    return status
 
-        def run_all(plan: list[PlannedTrial], kind: str, trials_suite: Json) -> None:
-            done = {trial_key(trial) for trial in result[kind]}
-            for planned in plan:
-                if interruption.signal is not None:
-                    return
-                if trial_key(planned.to_json()) in done:
-                    continue
-                build.check()
-                trial = _measure(trial_binary, trials_suite, planned, result, schema, interruption)
-                if trial is not None:
-                    recorder.add(kind, trial)
-                    report(describe_trial(kind, trial))
 
-        run_all(calibration_plan(suite), "calibration", calibration_suite(suite))
-        if interruption.signal is None:
-            recorder.resolve()
-        plan = [PlannedTrial(**planned) for planned in result["suite"]["planned"]]
-        run_all(plan, "trials", suite)
-        for index in micro_planned(suite):
-            if index in micro_done(result["micro"]) or interruption.signal is not None:
+class _Steps:
+    """What is left of a run, step by step: calibration, trials, repetitions of the micro-benchmarks."""
+
+    def __init__(
+        self,
+        result: Json,
+        schema: ResultSchema,
+        build: Build,
+        recorder: Recorder,
+        interruption: Interruption,
+        report: Callable[[str], None],
+    ) -> None:
+        self._result, self._suite = result, result["suite"]
+        self._schema, self._build, self._recorder = schema, build, recorder
+        self._interruption, self._report = interruption, report
+        self._started = time.monotonic()
+        self.over_budget = False
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since this was made."""
+        return time.monotonic() - self._started
+
+    def run(self, benchmarks: Sequence[str]) -> None:
+        """Ends early when the user interrupts it, and between two blocks when the budget is spent."""
+        self._run_trials(
+            "calibration", calibration_plan(self._suite), calibration_suite(self._suite)
+        )
+        if self._interruption.signal is None:
+            self._recorder.resolve()
+        plan = [PlannedTrial(**planned) for planned in self._suite["planned"]]
+        self._run_trials("trials", plan, self._suite)
+        for index in micro_planned(self._suite):
+            if index in micro_done(self._result["micro"]):
                 continue
-            build.check()
-            runs = run_micro(benchmarks, suite["micro"], index, interruption)
+            if self._ends_here():
+                return
+            runs = run_micro(benchmarks, self._suite["micro"], index, self._interruption)
             if runs is not None:
-                recorder.add_micro(runs)
-                report(describe_micro(runs))
-    if interruption.signal is not None and _count(result)[0] < total:
-        _say_how_to_resume(options, out, result)
-        return 128 + interruption.signal
-    return _conclude(out, result)
+                self._recorder.add_micro(runs)
+                self._report(describe_micro(runs))
+
+    def _run_trials(self, kind: str, plan: Sequence[PlannedTrial], suite: Json) -> None:
+        done = {trial_key(trial) for trial in self._result[kind]}
+        block = None
+        for planned in plan:
+            if trial_key(planned.to_json()) in done:
+                block = planned.block
+                continue
+            # A block is not cut: every point is to have as many pairs as any other.
+            if self._ends_here(between_blocks=planned.block != block):
+                return
+            block = planned.block
+            trial = self._measure(planned, suite)
+            if trial is not None:
+                self._recorder.add(kind, trial)
+                self._report(describe_trial(kind, trial))
+
+    def _ends_here(self, between_blocks: bool = True) -> bool:
+        """Whether the next step is not to begin. UsageError when the build is another by now."""
+        budget = self._suite.get("budget")
+        if between_blocks and budget is not None and self.elapsed_s > seconds(budget):
+            self.over_budget = True
+        if self._interruption.signal is not None or self.over_budget:
+            return True
+        self._build.check()
+        return False
+
+    def _measure(self, planned: PlannedTrial, suite: Json) -> Json | None:
+        spec = trial_spec(suite, planned, self._suite["seed"])
+        trial: Json | None
+        if "rate_fraction" in planned.point and "rate" not in planned.point:
+            words = (
+                "no calibration trial of this scenario is valid, so nobody knows the rate to offer"
+            )
+            trial = self._schema.failed_trial(spec, utc_now(), "no-saturation", words)
+        else:
+            binary = paths.binary("spawnpool-trial")
+            trial = run_trial(binary, spec, self._schema, self._interruption)
+        return None if trial is None else {**trial, "point": planned.point}
 
 
 def _count(result: Json) -> tuple[int, int]:
@@ -111,79 +175,23 @@ def _count(result: Json) -> tuple[int, int]:
     return trials + len(micro_done(result["micro"])), planned + len(micro_planned(suite))
 
 
-def _measure(
-    binary: Path,
-    suite: Json,
-    planned: PlannedTrial,
-    result: Json,
-    schema: ResultSchema,
-    interruption: Interruption,
-) -> Json | None:
-    spec = trial_spec(suite, planned, result["suite"]["seed"])
-    trial: Json | None
-    if "rate_fraction" in planned.point and "rate" not in planned.point:
-        words = "no calibration trial of this scenario is valid, so nobody knows the rate to offer"
-        trial = schema.failed_trial(spec, utc_now(), "no-saturation", words)
-    else:
-        trial = run_trial(binary, spec, schema, interruption)
-    return None if trial is None else {**trial, "point": planned.point}
+def _say_what_was_cut(result: Json) -> None:
+    suite, asked = result["suite"], result["run"]["blocks_asked"]
+    if suite["blocks"] < asked:
+        print(f"spawnpool: {cut_words(suite, asked)}", file=sys.stderr)
 
 
-def _start(options: RunOptions, suite: Json, context: Json) -> tuple[Path, Json]:
-    seed = random.SystemRandom().randrange(2**32) if options.seed is None else options.seed
-    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    out = options.out or paths.RESULTS / f"{suite['name']}-{stamp}.json"
-    claim(out)
-    planned = [trial.to_json() for trial in draw_plan(suite, seed)]
-    pairs = PAIRS_PER_BLOCK * suite["blocks"]
-    return out, {
-        "schema_version": SCHEMA_VERSION,
-        "context": context,
-        "suite": {**suite, "seed": seed, "pairs": pairs, "planned": planned},
-        "calibration": [],
-        "trials": [],
-        "micro": [],
-        "summary": [],
-    }
-
-
-def _resume(
-    options: RunOptions, suite: Json, context: Json, schema: ResultSchema
-) -> tuple[Path, Json]:
-    if options.out is None:
-        raise UsageError("--resume goes on with a result: name it with --out FILE")
-    result = read_result(options.out, schema)
-    before = dict(result["suite"])
-    if options.seed not in (None, before["seed"]):
-        raise UsageError(f"{options.out} was begun with --seed {before['seed']}: leave --seed out")
-    for key in sorted((set(before) | set(suite)) - {"seed", "pairs", "planned"}):
-        if before.get(key) != suite.get(key):
-            raise UsageError(
-                f"{options.out} is of another suite: '{key}' differs; "
-                "give the suite and options it was begun with, or begin a new result"
-            )
-    for key in SAME_CONTEXT:
-        if result["context"][key] != context[key]:
-            raise UsageError(
-                f"{options.out} was begun under other circumstances: '{key}' differs; begin a new result"
-            )
-    return options.out, result
-
-
-def _say_how_to_resume(options: RunOptions, out: Path, result: Json) -> None:
-    words = ["scripts/spawnpool", "run", options.suite]
-    words += ["--targets", ",".join(options.targets)] if options.targets is not None else []
-    words += ["--blocks", str(options.blocks)] if options.blocks is not None else []
-    words += ["--driver", options.driver] if options.driver is not None else []
-    words += ["--out", str(out), "--resume"]
+def _say_how_to_resume(why: str, options: RunOptions, out: Path, result: Json) -> None:
     done, planned = _count(result)
     steps = "steps" if "micro" in result["suite"] else "trials"
-    print(f"interrupted: {out} holds {done} of {planned} {steps}; go on with", file=sys.stderr)
-    print("  " + " ".join(words), file=sys.stderr)
+    print(f"{why}: {out} holds {done} of {planned} {steps}; go on with", file=sys.stderr)
+    print(f"  {options.to_resume(out)}", file=sys.stderr)
 
 
 def _conclude(out: Path, result: Json) -> int:
     print_tables(result, sys.stdout)
+    took, expected = (readable(result["run"][key]) for key in ("elapsed_s", "expected_s"))
+    print(f"took {took}, expected were {expected}")
     print(f"result: {out}")
     wrong = failures(result["calibration"], "calibration, ") + failures(result["trials"])
     wrong += micro_failures(result["micro"])

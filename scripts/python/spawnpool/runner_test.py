@@ -274,6 +274,66 @@ def test_a_target_that_dies_fails_and_the_others_go_on(tmp_path: Path) -> None:
     assert len(told) == 2 and "stderr: out of luck" in told[0]
 
 
+def test_a_second_run_waits_for_nobody_and_says_who_measures(tmp_path: Path) -> None:
+    suite, out = _suite(tmp_path, scenarios=_keep_alive(), warmup="1s"), tmp_path / "result.json"
+    with _started(suite, "--out", out) as process:
+        _await_load(process)
+        line = _refused(_run("quick", "--out", tmp_path / "second.json"))
+        assert f"this machine is measured already: by process {process.pid} ('" in line
+        assert f"scripts/spawnpool run {suite}" in line
+    assert not (tmp_path / "second.json").exists()
+
+
+def test_a_dry_run_tells_the_plan_that_a_run_has(tmp_path: Path) -> None:
+    suite, out = _suite(tmp_path, scenarios=_keep_alive()), tmp_path / "result.json"
+    before = sorted(tmp_path.iterdir())
+    done = _run(suite, "--out", out, "--seed", 9, "--dry-run", "--blocks", 2)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(tmp_path.iterdir()) == before
+    lines = done.stdout.splitlines()
+    assert lines[-2] == "drawn from --seed 9" and lines[-1].startswith("expected: ")
+    result = _ended(_run(suite, "--out", out, "--seed", 9, "--set", "blocks=2"), out)
+    targets = [trial["target"] for trial in result["trials"]]
+    where = "keep-alive, connections 4"
+    assert lines[0] == f"block 1, {where}: {', '.join(targets[:4])}"
+    assert lines[1] == f"block 2, {where}: {', '.join(targets[4:])}"
+    assert result["run"]["settings"] == ["blocks=2"] and result["run"]["ended_by"] == "complete"
+    assert result["run"]["elapsed_s"] >= sum(trial["elapsed_s"] for trial in result["trials"]) - 0.1
+
+
+def test_a_budget_fixes_the_blocks_before_the_run(tmp_path: Path) -> None:
+    suite, out = _suite(tmp_path, scenarios=_keep_alive(), blocks=1000), tmp_path / "result.json"
+    command = (suite, "--out", out, "--budget", "3s", "--targets", "worker-pool")
+    done = _run(*command)
+    result = _result(out)  # of a run that a busy machine may have ended before its last block
+    blocks = result["suite"]["blocks"]
+    assert 1 <= blocks < 10 and result["run"]["blocks_asked"] == 1000
+    words = f"spawnpool: {blocks} of 1000 blocks fit into the budget of 3s: {2 * blocks} pairs"
+    assert done.stderr.startswith(words)
+    assert len(result["suite"]["planned"]) == 2 * blocks == result["suite"]["pairs"]
+    assert result["run"]["expected_s"] <= 3
+    assert "'budget' differs" in _refused(_run(*command[:3], *command[5:], "--resume"))
+    line = _refused(_run(suite, "--budget", "100ms"))
+    assert "not one block fits into the budget of 100ms: it takes " in line
+
+
+def test_a_run_over_its_budget_ends_with_a_whole_block(tmp_path: Path) -> None:
+    server = f"{paths.binary('spawnpool-server')} --model worker-pool --port {{port}}"
+    slow = {"name": "slow", "command": ["sh", "-c", f"sleep 2; exec {server}"]}
+    suite = _suite(
+        tmp_path, scenarios=_keep_alive(), targets=[slow], accounting=None, blocks=2, budget="3s"
+    )
+    out = tmp_path / "result.json"
+    done = _run(suite, "--out", out)
+    assert done.returncode == 1
+    result = _result(out)
+    assert result["run"]["ended_by"] == "budget" and result["suite"]["blocks"] == 2
+    assert [trial["block"] for trial in result["trials"]] == [0, 0]
+    assert f"the budget of 3s is spent: {out} holds 2 of 4 trials; go on with" in done.stderr
+    resumed = _run(*done.stderr.splitlines()[-1].split()[2:])
+    assert _ended(resumed, out)["run"]["ended_by"] == "complete"
+
+
 def test_only_wrong_answers_end_in_failed_trials_and_nothing_to_draw(tmp_path: Path) -> None:
     scenarios = _keep_alive()
     scenarios[0]["expect"] = {"status": 200, "body": "Good bye"}

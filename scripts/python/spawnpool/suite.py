@@ -1,7 +1,6 @@
 """Suites: what to measure, as data. Shipped ones lie in scripts/suites/."""
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from jsonschema import Draft7Validator
@@ -10,6 +9,8 @@ from spawnpool.documents import Json, complaint, load_schema, read_json
 from spawnpool.errors import UsageError, unknown
 from spawnpool.load import contradiction, load_of, timeout_contradiction
 from spawnpool.metrics import gates
+from spawnpool.options import RunOptions
+from spawnpool.overrides import with_settings
 from spawnpool.paths import SUITES, bin_dir, known_suites
 from spawnpool.plan import PlannedTrial
 
@@ -23,10 +24,7 @@ def load_suite(name_or_path: str) -> Json:
         error = unknown("suite", name_or_path, known_suites())
         raise UsageError(f"{error} (or give the path of a JSON file)")
     suite = read_json(path)
-    wrong = complaint(Draft7Validator(load_schema(SUITES / "schema.json")), suite)
-    wrong = wrong or _contradiction(suite)
-    if wrong is not None:
-        raise UsageError(f"{path}: {wrong}")
+    _check(suite, str(path))
     checked: Json = suite
     return checked
 
@@ -63,28 +61,32 @@ def _contradiction(suite: Json) -> str | None:
     return timeout_contradiction(suite["timeout"], suite["driver"])
 
 
-def override(
-    suite: Json, targets: Sequence[str] | None, blocks: int | None, driver: str | None = None
-) -> Json:
-    """The suite with the targets named (in the order named: the first is the base), blocks and
-    driver. UsageError where that cannot be."""
-    changed = dict(suite)
-    if targets is not None:
-        by_name = {target["name"]: target for target in suite["targets"]}
-        for name in targets:
+def override(suite: Json, options: RunOptions) -> Json:
+    """The suite with what the command line changes: values, targets (in the order named: the first is
+    the base), blocks, driver and budget. UsageError where that cannot be."""
+    changed = with_settings(suite, options.settings)
+    _check(changed, f"--set {', '.join(it.partition('=')[0] for it in options.settings)}")
+    if options.targets is not None:
+        by_name = {target["name"]: target for target in changed["targets"]}
+        for name in options.targets:
             if name not in by_name:
                 raise unknown("target", name, by_name)
-        if len(set(targets)) != len(targets):
-            raise UsageError(f"--targets names one twice: {','.join(targets)}")
-        changed["targets"] = [by_name[name] for name in targets]
-    if blocks is not None:
-        changed["blocks"] = blocks
-    if driver is not None:
-        changed["driver"] = driver
-        wrong = _contradiction(changed)
-        if wrong is not None:
-            raise UsageError(f"--driver {driver}: {wrong}")
+        if len(set(options.targets)) != len(options.targets):
+            raise UsageError(f"--targets names one twice: {','.join(options.targets)}")
+        changed["targets"] = [by_name[name] for name in options.targets]
+    for key in ("blocks", "driver", "budget"):
+        value = getattr(options, key)
+        if value is not None:
+            changed[key] = value
+            _check(changed, f"--{key} {value}")
     return changed
+
+
+def _check(suite: Json, source: str) -> None:
+    wrong = complaint(Draft7Validator(load_schema(SUITES / "schema.json")), suite)
+    wrong = wrong or _contradiction(suite)
+    if wrong is not None:
+        raise UsageError(f"{source}: {wrong}")
 
 
 def available(suite: Json) -> Json:

@@ -11,6 +11,7 @@ from spawnpool.calibration import calibration_plan
 from spawnpool.documents import Json
 from spawnpool.errors import UsageError
 from spawnpool.micro import micro_names
+from spawnpool.options import RunOptions
 from spawnpool.plan import PAIRS_PER_BLOCK, draw_plan
 from spawnpool.statistics import MINIMUM_PAIRS
 from spawnpool.paths import known_suites
@@ -158,11 +159,37 @@ def test_what_is_not_json_is_refused(tmp_path: Path, text: str) -> None:
 def test_overrides_choose_targets_and_blocks_and_leave_the_suite_alone() -> None:
     suite = load_suite("quick")
     before = copy.deepcopy(suite)
-    changed = override(suite, ["worker-pool"], 9)
+    changed = override(suite, RunOptions("quick", targets=["worker-pool"], blocks=9, budget="5m"))
     assert [target["name"] for target in changed["targets"]] == ["worker-pool"]
-    assert changed["blocks"] == 9
+    assert changed["blocks"] == 9 and changed["budget"] == "5m"
     assert suite == before
-    assert override(suite, None, None) == suite
+    assert override(suite, RunOptions("quick")) == suite
+
+
+def test_settings_make_a_suite_or_are_refused_by_their_path() -> None:
+    def changed(*settings: str) -> Json:
+        return override(load_suite("quick"), RunOptions("quick", settings=settings))
+
+    assert changed("duration=2s", "limits.error_share=0")["duration"] == "2s"
+    for settings, words in (
+        (["duration=2"], "--set duration: duration: 2 is not of type 'string'"),
+        (["durations=2s"], "--set durations: top level: Additional properties are not allowed"),
+        (
+            ["limits.error_share=2"],
+            "--set limits.error_share: limits.error_share: 2 is greater than",
+        ),
+        (
+            ["blocks=3", 'targets.worker-pool.options="x"'],
+            "--set blocks, targets.worker-pool.options: targets[1].options: 'x' is not of type",
+        ),
+        (
+            ["scenarios.churn.points.0.pipeline=3"],
+            "--set scenarios.churn.points.0.pipeline: scenar",
+        ),
+    ):
+        with pytest.raises(UsageError) as error:
+            changed(*settings)
+        assert str(error.value).startswith(words) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -175,19 +202,25 @@ def test_overrides_choose_targets_and_blocks_and_leave_the_suite_alone() -> None
 )
 def test_targets_must_be_of_the_suite(targets: list[str], words: str) -> None:
     with pytest.raises(UsageError) as error:
-        override(load_suite("quick"), targets, None)
+        override(load_suite("quick"), RunOptions("quick", targets=targets))
     assert words in str(error.value)
 
 
+def test_a_budget_is_a_duration() -> None:
+    with pytest.raises(UsageError, match="--budget soon: budget: 'soon' does not match, wanted: a"):
+        override(load_suite("quick"), RunOptions("quick", budget="soon"))
+
+
 def test_another_driver_must_know_the_loads() -> None:
-    assert override(load_suite("quick"), None, None, "wrk")["driver"] == "wrk"
+    wrk = RunOptions("quick", driver="wrk")
+    assert override(load_suite("quick"), wrk)["driver"] == "wrk"
     words = "--driver wrk: scenarios.0..points.0..rate_fraction: the driver wrk has no such load"
     with pytest.raises(UsageError, match=words):
-        override(load_suite("rate-sweep"), None, None, "wrk")
+        override(load_suite("rate-sweep"), wrk)
     suite = load_suite("quick")
     suite["scenarios"][0]["request"]["method"] = "HEAD"
     with pytest.raises(UsageError, match="request.method: the driver wrk cannot read"):
-        override(suite, None, None, "wrk")
+        override(suite, wrk)
 
 
 def test_a_spec_tells_the_rate_and_the_limits_of_its_scenario() -> None:

@@ -1,5 +1,6 @@
 """Runs spawnpool-trial for one planned trial."""
 import json
+import time
 from pathlib import Path
 
 from spawnpool.child import Interruption, run_child
@@ -22,7 +23,7 @@ def run_trial(
 
     A trial that crashes, hangs or prints no TrialResult of its own spec gives a failed one with
     the reason `trial-crashed`. UsageError when the trial refuses its spec."""
-    started_at = utc_now()
+    started_at, started = utc_now(), time.monotonic()
     bound = OVERHEAD_SECONDS + sum(seconds(spec[key]) for key in ("warmup", "duration", "timeout"))
     bound += STARTS * sum(seconds(spec["limits"].get(key, "0s")) for key in ("ready", "stop"))
     ended = run_child([binary, "-"], json.dumps(spec), bound, interruption)
@@ -36,13 +37,13 @@ def run_trial(
         fault = f"exited {ended.status}"
     if fault is None:
         try:
-            result: Json = json.loads(ended.output)
+            result: Json = {**json.loads(ended.output), "elapsed_s": time.monotonic() - started}
             schema.check_trial(result)
             _check_echo(result, spec)
             # Ctrl-C may reach the target as well: what failed then did not fail by itself.
             disturbed = interruption.signal is not None and result["status"] != "valid"
             return None if disturbed else result
-        except (ValueError, RecursionError, InvalidResult) as error:
+        except (ValueError, TypeError, RecursionError, InvalidResult) as error:
             fault = f"printed no TrialResult of its spec: {error}"
     if interruption.signal is not None:
         return None
