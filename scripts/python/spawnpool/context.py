@@ -15,10 +15,8 @@ import scipy
 
 from spawnpool import paths
 from spawnpool.documents import Json
-
-
-class Unmeasured(Exception):
-    """The reason for which a part of the context cannot be told."""
+from spawnpool.errors import Unmeasured
+from spawnpool.machine import machine
 
 
 def utc_now() -> str:
@@ -48,6 +46,7 @@ def gather_context() -> Json:
         "smt": told("smt", _smt),
         "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         "load_average": list(os.getloadavg()),
+        **machine(told),
         "git": told("git", _git),
         "compiler": told("compiler", _compiler),
         "binaries": {path.name: _sha256(path) for path in paths.measured_files()},

@@ -7,6 +7,10 @@ class UsageError(Exception):
     """A mistake the user can mend. Its text is one line that names the thing and the mend; exit 2."""
 
 
+class Unmeasured(Exception):
+    """The reason for which something cannot be told."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a name that is not among `known`, with the closest one suggested."""
     names = sorted(known)

@@ -26,7 +26,7 @@ class InvalidResult(Exception):
 
 
 class ResultSchema:
-    """results/schema.json and the rule it cannot state: every null of a trial and of a
+    """results/schema.json and the rule it cannot state: every null of the context, of a trial and of a
     micro-benchmark has its reason in `unmeasured`, and nothing else has."""
 
     def __init__(self) -> None:
@@ -47,6 +47,9 @@ class ResultSchema:
         wrong = complaint(self._document, document)
         if wrong is not None:
             raise InvalidResult(wrong)
+        wrong = _unexplained(document["context"])
+        if wrong is not None:
+            raise InvalidResult(f"context.{wrong}")
         suite = document["suite"]
         calibration = [planned.to_json() for planned in calibration_plan(suite)]
         for kind, plan, name in (

@@ -99,6 +99,12 @@ def test_a_wrong_trial_is_found_with_its_place(
     assert str(error.value).startswith("trials[2].")
 
 
+def test_a_null_of_the_context_has_its_reason(result: Json) -> None:
+    result["context"]["clock_source"] = None
+    with pytest.raises(InvalidResult, match="^context.clock_source: is null without a reason"):
+        SCHEMA.check_document(result)
+
+
 @pytest.mark.parametrize("key", ["load", "unmeasured", "seed", "target_stderr"])
 def test_nothing_may_be_left_out_of_a_trial(result: Json, key: str) -> None:
     del result["trials"][0][key]

@@ -217,6 +217,26 @@ def example_result(
             "smt": False,
             "memory_bytes": 8 * 2**30,
             "load_average": [0.5, 0.25, 0.125],
+            "topology": [
+                {"cpu": cpu, "core": cpu, "package": 0, "siblings": [cpu]} for cpu in (0, 1)
+            ],
+            "hypervisor": True,
+            "governor": None,
+            "turbo": None,
+            "aslr": 2,
+            "clock_source": "tsc",
+            "limits": {
+                "open_files": {"soft": 1024, "hard": 524_288},
+                "processes": {"soft": None, "hard": None},
+                "cgroup_pids": None,
+            },
+            "network": {
+                "somaxconn": 4096,
+                "tcp_max_syn_backlog": 1024,
+                "tcp_max_tw_buckets": 131_072,
+                "tcp_tw_reuse": 2,
+                "tcp_fin_timeout": 60,
+            },
             "git": {"revision": "0" * 40, "dirty": False},
             "compiler": {"version": "c++ 12.2.0", "build_type": "RelWithDebInfo", "flags": "-O2"},
             "binaries": {
@@ -230,7 +250,14 @@ def example_result(
                 "scipy": "1.10.1",
                 "wrk": "4.1.0",
             },
-            "unmeasured": {"cpu_model": "/proc/cpuinfo names no model"},
+            "unmeasured": {
+                "cpu_model": "/proc/cpuinfo names no model",
+                "governor": "the kernel does not set the frequency here",
+                "turbo": "the kernel does not set the frequency here",
+                "limits.processes.soft": "without limit",
+                "limits.processes.hard": "without limit",
+                "limits.cgroup_pids": "without limit",
+            },
         },
         "suite": recorded,
         "run": {
