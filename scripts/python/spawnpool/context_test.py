@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from spawnpool import context, paths
+from spawnpool.errors import Unmeasured
 
 
 def test_a_git_checkout_tells_its_revision() -> None:
@@ -14,16 +15,16 @@ def test_no_git_checkout_is_told_with_a_reason(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(paths, "ROOT", tmp_path)
-    with pytest.raises(context.Unmeasured, match="git: "):
+    with pytest.raises(Unmeasured, match="git: "):
         context._git()
     inside = paths.RESULTS  # a directory within another checkout
     monkeypatch.setattr(paths, "ROOT", inside)
-    with pytest.raises(context.Unmeasured, match="no git checkout of its own"):
+    with pytest.raises(Unmeasured, match="no git checkout of its own"):
         context._git()
 
 
 def test_a_missing_program_is_told_with_a_reason() -> None:
-    with pytest.raises(context.Unmeasured, match="no-such-program is not installed"):
+    with pytest.raises(Unmeasured, match="no-such-program is not installed"):
         context._output("no-such-program")
 
 
@@ -39,5 +40,5 @@ def test_the_build_tells_compiler_type_and_flags(
     assert compiler["build_type"] == "Release" and compiler["flags"] == "-g -O3 -DNDEBUG"
     assert "echo" in compiler["version"]
     monkeypatch.setenv("SPAWNPOOL_BUILD", str(tmp_path / "none"))
-    with pytest.raises(context.Unmeasured, match="no CMakeCache.txt"):
+    with pytest.raises(Unmeasured, match="no CMakeCache.txt"):
         context._compiler()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from spawnpool.calibration import calibration_plan, resolved
 from spawnpool.documents import Json
 from spawnpool.load import load_of
+from spawnpool.options import RunOptions
 from spawnpool.plan import PAIRS_PER_BLOCK, PlannedTrial, draw_plan
 from spawnpool.results import SCHEMA_VERSION
 from spawnpool.suite import load_suite, override
@@ -180,7 +181,9 @@ def example_result(
     """A whole result of a shipped suite with these saturations per target, requests/s; in the
     scenario `churn` a fifth of them. Without `blocks` it has those of the suite."""
     per_target = rates or {"thread-per-connection": 150_000.0, "worker-pool": 165_000.0}
-    suite, draw = override(load_suite(suite_name), None, blocks), random.Random(1)
+    suite, draw = override(
+        load_suite(suite_name), RunOptions(suite_name, blocks=blocks)
+    ), random.Random(1)
     suite["targets"] = [target for target in suite["targets"] if target["name"] in per_target]
     scenarios = {scenario["name"]: scenario for scenario in suite["scenarios"]}
 
