@@ -145,7 +145,7 @@ def test_plot_and_report_name_what_they_wrote(
     write_result(path, example_result())
     assert main(["plot", str(path), "--out", str(tmp_path / "pictures")]) == 0
     written = capsys.readouterr().out.splitlines()
-    assert len(written) == 6 and all(Path(line).is_file() for line in written)
+    assert len(written) == 10 and all(Path(line).is_file() for line in written)
     assert main(["report", str(path), "--out", str(tmp_path / "page.html")]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'page.html'}\n"
 

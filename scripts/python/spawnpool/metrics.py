@@ -43,7 +43,8 @@ class Metric:
     say otherwise. An exact metric has no interval, and one that varies from trial to trial is
     flagged. `speed`: a difference is called faster or slower, else better or worse. A situational
     metric is of some loads only: where no trial has it, nothing is said of it. With `shown_if`, the
-    path of another metric, it is shown only where that one is not 0 for every target."""
+    path of another metric, it is shown only where that one is not 0 for every target. A detail has
+    its row on the report's page, and none on a terminal."""
 
     path: str
     label: str
@@ -52,6 +53,7 @@ class Metric:
     speed: bool = False
     situational: bool = False
     shown_if: str | None = None
+    detail: bool = False
     derive: Callable[[Trial], float | None] | None = None
 
     def value(self, trial: Trial) -> float | None:
@@ -122,6 +124,7 @@ THROUGHPUT, SERVED = "load.throughput_rps", "load.served_rps"
 #   what people ask for.
 # - allocations and system calls, which do not vary. What Go's runtime counts includes a little of its
 #   own work (19.011 and 19.010 per request were seen), hence 0.1 %.
+# - allocated bytes, of which a percent is a string or two that grew.
 # - instructions per request, of which 0.2 % were seen to vary. Those per connection, the rest of a
 #   difference, vary by 10 % and are shown.
 # Latencies are shown. In a closed loop p50 says again what the throughput says (connections =
@@ -177,9 +180,83 @@ METRICS = (
     Metric("load.latency_us.p99_9", "latency p99.9, µs", "lower", speed=True),
     Metric("load.wait_us.p99", "wait to be sent p99, µs", "lower", speed=True, situational=True),
     Metric("load.generator.send_lag_us", "generator's send lag p99, µs", None, situational=True),
+    Metric(
+        "load.generator.cpu_us_per_request", "generator's CPU time, µs/request", None, detail=True
+    ),
+    Metric(
+        "load.generator.busy_share",
+        "generator busy, share of its time",
+        None,
+        situational=True,
+        detail=True,
+    ),
     Metric("server.cpu_us_per_request", "CPU time, µs/request", "lower", noisy(0.05)),
+    Metric(
+        "server.cpu_user_us_per_request", "CPU time in user code, µs/request", "lower", detail=True
+    ),
+    Metric(
+        "server.cpu_system_us_per_request",
+        "CPU time in the kernel, µs/request",
+        "lower",
+        detail=True,
+    ),
+    Metric("server.cpu_utilization", "CPU time, share of its cores", None, detail=True),
+    Metric("server.context_switches_per_request", "context switches/request", "lower"),
+    Metric(
+        "server.voluntary_switches_per_request", "switches to wait/request", "lower", detail=True
+    ),
+    Metric(
+        "server.involuntary_switches_per_request",
+        "switches for another thread/request",
+        "lower",
+        detail=True,
+    ),
+    Metric(
+        "server.run_queue_wait_us_per_request", "wait for a core, µs/request", "lower", detail=True
+    ),
+    Metric("server.page_faults_per_request", "page faults/request", "lower", detail=True),
+    Metric("server.threads_peak", "peak threads", "lower"),
+    Metric("server.threads", "threads at the end", None, detail=True),
+    Metric("server.threads_started", "started threads", None, situational=True, detail=True),
+    Metric("server.rss_peak_bytes", "peak memory, bytes", "lower"),
+    Metric("server.rss_bytes", "memory at the end, bytes", "lower", detail=True),
     Metric("server.allocations.per_request", "allocations/request", "lower", exact(0.001)),
     Metric("server.allocations.per_connection", "allocations/connection", "lower", exact(0.001)),
+    Metric(
+        "server.allocations.bytes_per_request",
+        "allocated bytes/request",
+        "lower",
+        exact(0.01),
+        detail=True,
+    ),
+    Metric(
+        "server.allocations.bytes_per_connection",
+        "allocated bytes/connection",
+        "lower",
+        exact(0.01),
+        detail=True,
+    ),
+    Metric(
+        "server.allocations.heap_live_bytes",
+        "heap in use at the end, bytes",
+        "lower",
+        situational=True,
+        detail=True,
+    ),
+    Metric(
+        "server.allocations.heap_peak_bytes",
+        "peak heap in use, bytes",
+        "lower",
+        situational=True,
+        detail=True,
+    ),
+    Metric(
+        "server.allocations.stack_bytes_started",
+        "stacks of started threads, bytes",
+        "lower",
+        situational=True,
+        detail=True,
+    ),
     Metric(
         "server.syscalls_per_request",
         "system calls/request",
@@ -216,6 +293,8 @@ METRICS = (
     Metric("shutdown.refused", "refused after SIGTERM, connections", "lower", situational=True),
     Metric("shutdown.lost", "lost at SIGTERM, requests", "lower", situational=True),
     Metric("shutdown.exit_s", "time to exit, s", "lower", speed=True, situational=True),
+    Metric("machine.foreign_cpu_share", "other programs, share of the cores", None, detail=True),
+    Metric("machine.steal_share", "hypervisor, share of the cores", None, detail=True),
 )
 
 
@@ -264,8 +343,9 @@ def metrics_at(entry: Mapping[str, Any]) -> list[Metric]:
     ]
 
 
-def shown(entry: Mapping[str, Any]) -> list[Metric]:
-    """The metrics that are worth a row at one scenario and point of a summary."""
+def shown(entry: Mapping[str, Any], detail: bool = False) -> list[Metric]:
+    """The metrics that are worth a row at one scenario and point of a summary: the main ones, or the
+    details."""
 
     def values(path: str) -> list[float]:
         metrics = (target["metrics"][path] for target in entry["targets"])
@@ -274,5 +354,7 @@ def shown(entry: Mapping[str, Any]) -> list[Metric]:
     return [
         metric
         for metric in METRICS
-        if values(metric.path) and (metric.shown_if is None or any(values(metric.shown_if)))
+        if metric.detail == detail
+        and values(metric.path)
+        and (metric.shown_if is None or any(values(metric.shown_if)))
     ]

@@ -42,6 +42,9 @@ def test_what_a_load_has_nothing_of_is_no_row() -> None:
         "load.latency_us.p99",
         "load.latency_us.p99_9",
         "server.cpu_us_per_request",
+        "server.context_switches_per_request",
+        "server.threads_peak",
+        "server.rss_peak_bytes",
         "server.allocations.per_request",
         "server.allocations.per_connection",
     ]

@@ -138,13 +138,11 @@ def _crashed(repetition: Json, fault: str) -> Json:
 @dataclass(frozen=True)
 class MicroMedians:
     """A benchmark over its repetitions without an error; None where there is none. Times in
-    nanoseconds per iteration; `low` and `high` are the least and the most real time."""
+    nanoseconds per iteration; `real_times` are those of each repetition."""
 
     name: str
-    repetitions: int
+    real_times: list[float]
     real_time: float | None
-    low: float | None
-    high: float | None
     cpu_time: float | None
     allocations: float | None
 
@@ -169,10 +167,8 @@ def _medians(name: str, entries: list[Json]) -> MicroMedians:
         name = name.replace(suffix, "")
     return MicroMedians(
         name=name,
-        repetitions=len(real),
+        real_times=real,
         real_time=median(real),
-        low=min(real, default=None),
-        high=max(real, default=None),
         cpu_time=median(times("cpu_time")),
         allocations=median(
             [e["allocs_per_iter"] for e in entries if e["allocs_per_iter"] is not None]

@@ -2,16 +2,19 @@
 import io
 import re
 import shlex
+from dataclasses import astuple
 from pathlib import Path
 
 import matplotlib
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
+from spawnpool.conditions import CONDITION_COLUMNS, conditions, unmeasured
 from spawnpool.documents import Json
 from spawnpool.load import load_words
 from spawnpool.micro import micro_failures
-from spawnpool.plots import figures
+from spawnpool.plots import SECTIONS, pictures
 from spawnpool.results import ResultSchema, read_result
 from spawnpool.table import MICRO_COLUMNS, comparisons, failures, micro_rows, notes
 
@@ -46,10 +49,14 @@ def render(result: Json) -> str:
         open_loop=any(trial["load"]["offered_rps"] is not None for trial in result["trials"]),
         closed_loop=any(trial["load"]["offered_rps"] is None for trial in result["trials"]),
         comparisons=list(comparisons(result["summary"])),
+        details=list(comparisons(result["summary"], detail=True)),
         micro=micro_rows(result["micro"]),
         micro_columns=MICRO_COLUMNS,
         notes=notes(result),
-        pictures=_pictures(result) if drawable else [],
+        pictures={name: _pictures(result, name) if drawable else [] for name in SECTIONS},
+        conditions=[astuple(row) for row in conditions(result["trials"])],
+        condition_columns=CONDITION_COLUMNS,
+        unmeasured=unmeasured(result),
         environment=list(_environment(result["context"]).items()),
     )
 
@@ -91,19 +98,26 @@ def _environment(context: Json) -> dict[str, str]:
         else "unknown",
         "versions": ", ".join(f"{k} {v or 'unknown'}" for k, v in context["versions"].items()),
         **{f"SHA-256 of {name}": sha for name, sha in context["binaries"].items()},
-        **{f"not known: {name}": reason for name, reason in context["unmeasured"].items()},
     }
 
 
-def _pictures(result: Json) -> list[Markup]:
-    pictures = []
-    for name, figure in figures(result):
-        text = io.StringIO()
-        with matplotlib.rc_context({"svg.hashsalt": "spawnpool"}):
-            figure.savefig(text, format="svg", metadata={"Date": None})
-        # Without the XML prologue, and with ids of its own: all pictures share the page's.
-        svg = text.getvalue()
-        svg = svg[svg.index("<svg") :]
-        svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-        pictures.append(Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{name}" ', 1)))
-    return pictures
+def _pictures(result: Json, section: str) -> list[Markup]:
+    """The pictures of a section, each as SVG or, where it is not drawn, as a line that says why."""
+    found = []
+    for picture in pictures(result, [section]):
+        if picture.figure is None:
+            found.append(Markup("<p>Not drawn: {}: {}.</p>").format(picture.name, picture.reason))
+        else:
+            found.append(Markup(f"<figure>{_svg(picture.name, picture.figure)}</figure>"))
+    return found
+
+
+def _svg(name: str, figure: Figure) -> str:
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "spawnpool"}):
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    # Without the XML prologue, and with ids of its own: all pictures share the page's.
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{name}" ', 1)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from spawnpool.conditions import conditions
+from spawnpool.documents import Json
 from spawnpool.report import render, report
 from spawnpool.results import write_result
 from spawnpool.table import comparisons, micro_rows
@@ -59,7 +61,7 @@ def test_the_page_needs_nothing_beside_itself(page: str) -> None:
     assert parsed.links and all(link.startswith("#") for link in parsed.links)
     assert not parsed.tags & {"script", "link", "img", "iframe"}
     assert not re.search(r"url\((?!#)", page) and "@import" not in page
-    assert page.count("<svg ") == 3
+    assert page.count("<svg ") == 5
 
 
 def test_the_pictures_ids_do_not_collide(page: str) -> None:
@@ -127,6 +129,31 @@ def test_micro_benchmarks_are_on_the_page_where_there_are_any(page: str) -> None
     words = " ".join(_Page(render(result)).words)
     for row in micro_rows(result["micro"]):
         assert row.benchmark in words and row.real_time in words and row.spread in words
+    assert 'aria-label="micro"' in render(result)
     result["micro"][0].update(error_occurred=True, error_message="no luck")
     assert "failed: route/miss: no luck" in render(result)
     assert "icro-benchmark" not in page
+
+
+def test_costs_and_what_was_not_measured_are_on_the_page(page: str) -> None:
+    result = example_result()
+    words = " ".join(" ".join(_Page(page).words).split())
+    for comparison in comparisons(result["summary"], detail=True):
+        for row in comparison.rows:
+            assert f"{row.metric} {row.base}" in words
+    assert "Not drawn: system-calls: not asked for in this trial." in words
+    assert "closed loop: no send time is intended" in words and "load.wait_us" in words
+    assert "36 trials, in the order in which they ran" in words
+    assert "Along the window" not in words
+
+
+def test_a_real_result_has_its_series_its_machine_and_all_pictures(real_result: Json) -> None:
+    page = render(real_result)
+    parsed = _Page(page)
+    words = " ".join(" ".join(parsed.words).split())
+    assert page.count("<svg ") == 9 and len(parsed.ids) == len(set(parsed.ids))
+    for section in ("Costs in detail", "Along the window", "Micro-benchmarks", "not measured"):
+        assert section in words
+    for row in conditions(real_result["trials"]):
+        assert f"{row.trial} {row.target} {row.place} {row.status} {row.foreign}" in words
+    assert "the target was shut down within the window" in words

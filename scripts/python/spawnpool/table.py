@@ -34,6 +34,7 @@ class Row:
     pairs: str
 
 
+VARIES = "(!) a counted metric that varies between trials of one target: do not trust it"
 NO_ROW = Row("no valid trial", NOT_KNOWN, NOT_KNOWN, NOT_KNOWN, NOT_KNOWN, "0")
 
 
@@ -59,19 +60,21 @@ def number(value: float | None) -> str:
     return f"{value:.3g}"
 
 
-def comparisons(summary: list[Json]) -> Iterator[Comparison]:
-    """What a summary has to show, in its order."""
+def comparisons(summary: list[Json], detail: bool = False) -> Iterator[Comparison]:
+    """What a summary has to show, in its order: the main metrics, or the details."""
     for entry in summary:
         title = point_title(entry["scenario"], entry["point"])
         targets = {target["target"]: target["metrics"] for target in entry["targets"]}
         if not entry["comparisons"]:
             ((name, metrics),) = targets.items()
-            rows = [Row(m.label, _median(metrics[m.path]), "", "", "", "") for m in shown(entry)]
+            rows = [
+                Row(m.label, _median(metrics[m.path]), "", "", "", "") for m in shown(entry, detail)
+            ]
             yield Comparison(title, name, "", rows or [NO_ROW])
         for pair in entry["comparisons"]:
             base, other = targets[pair["base"]], targets[pair["target"]]
             rows = []
-            for metric in shown(entry):
+            for metric in shown(entry, detail):
                 ratio = pair["ratios"][metric.path]
                 rows.append(
                     Row(
@@ -114,12 +117,12 @@ def micro_rows(micro: list[Json]) -> list[MicroRow]:
         MicroRow(
             medians.name,
             number(medians.real_time),
-            NOT_KNOWN
-            if medians.low is None
-            else f"{number(medians.low)} to {number(medians.high)}",
+            f"{number(min(medians.real_times))} to {number(max(medians.real_times))}"
+            if medians.real_times
+            else NOT_KNOWN,
             number(medians.cpu_time),
             number(medians.allocations),
-            str(medians.repetitions),
+            str(len(medians.real_times)),
         )
         for medians in micro_medians(micro)
     ]
@@ -153,19 +156,17 @@ def interval_words(interval: Sequence[float] | None) -> str:
 
 
 def notes(result: Json) -> list[str]:
-    """What a reader of the tables has to know, a line each."""
+    """What a reader of the tables has to know beside what is missing, a line each."""
     lines = [
         "Medians of the valid trials; ↑ more is better, ↓ less is better. The ratio is the second "
         "target / the first: the median of n pairs of adjacent trials, with its sign-test interval "
         f"of at least 95 % (from n = {MINIMUM_PAIRS} on)."
     ]
     lines += [known.describe() for known in saturations(result["suite"], result["calibration"])]
-    for path, reason in sorted(missing(result["summary"]).items()):
-        lines.append(f"{path} is not known: {reason}")
-    if any(metric["varies"] for metric in _metrics(result["summary"])):
-        lines.append(
-            "(!) a counted metric that varies between trials of one target: do not trust it"
-        )
+    if any(
+        "(!)" in row.base + row.other for it in comparisons(result["summary"]) for row in it.rows
+    ):
+        lines.append(VARIES)
     return lines + list(_idle_cores(result)) + list(_unsteady(result)) + _of_micro(result["micro"])
 
 
@@ -233,26 +234,22 @@ def _idle_cores(result: Json) -> Iterator[str]:
                 )
 
 
-def missing(summary: list[Json]) -> dict[str, str]:
-    """The metrics that no trial of some target has, with a reason for each. Of one that no trial at
-    all has at its scenario and point, and that is of other loads, nothing is said."""
-    reasons = {}
+def missing(summary: list[Json]) -> dict[str, list[str]]:
+    """By reason, the metrics that no trial of some target has. Of details, and of what no trial at
+    all has at its scenario and point and that is of other loads, nothing is said."""
+    reasons: dict[str, list[str]] = {}
     for entry in summary:
         rows = shown(entry)
         for metric in METRICS:
-            if metric.situational and metric not in rows:
+            if metric.detail or (metric.situational and metric not in rows):
                 continue
             for target in entry["targets"]:
                 told = target["metrics"][metric.path]
                 if told["median"] is None and target["trials"]["valid"] > 0:
-                    reasons[metric.path] = told["reason"]
+                    paths = reasons.setdefault(told["reason"], [])
+                    if metric.path not in paths:
+                        paths.append(metric.path)
     return reasons
-
-
-def _metrics(summary: list[Json]) -> Iterator[Json]:
-    for entry in summary:
-        for target in entry["targets"]:
-            yield from target["metrics"].values()
 
 
 def failures(trials: list[Json], what: str = "") -> list[str]:
@@ -279,6 +276,9 @@ def print_tables(result: Json, file: TextIO) -> None:
     console = Console(file=file, width=max(width, 100), highlight=False)
     for table in tables:
         console.print(table)
+    unknown = missing(result["summary"])
+    for reason in sorted(unknown):
+        console.print(Text(f"not known: {', '.join(unknown[reason])}: {reason}"), width=100)
     for line in notes(result):
         console.print(Text(line), width=100)
 

@@ -61,9 +61,8 @@ def test_what_varies_or_is_unknown_is_said() -> None:
     metrics["load.latency_us.p99"].update(median=None, reason="the driver lost it")
     text = _printed(result)
     assert "2 to 2.500 (!)" in text
-    said = " ".join(notes(result))
-    assert "a counted metric that varies" in said
-    assert "load.latency_us.p99 is not known: the driver lost it" in said
+    assert "(!) a counted metric that varies" in text
+    assert "not known: load.latency_us.p99: the driver lost it" in text
 
 
 def test_throughput_with_idle_cores_is_no_peak() -> None:
@@ -101,10 +100,26 @@ def test_a_metric_nobody_has_is_no_row_and_of_other_loads_no_note() -> None:
         trial["server"]["allocations"]["per_request"] = None
         trial["unmeasured"]["server.allocations.per_request"] = "no accounting pass"
     result["summary"] = summarize(result["suite"], result["trials"])
-    assert "allocations/request" not in _printed(result)
-    said = notes(result)
-    assert "server.allocations.per_request is not known: no accounting pass" in said
-    assert not any("shutdown" in line or "wait_us" in line for line in said)
+    text = _printed(result)
+    assert "allocations/request" not in text
+    assert "not known: server.allocations.per_request: no accounting pass" in text
+    assert "shutdown" not in text and "wait_us" not in text
+
+
+def test_details_are_rows_of_their_own() -> None:
+    result = example_result()
+    (main, *_), (detail, *_) = (comparisons(result["summary"], d) for d in (False, True))
+    assert main.title == detail.title
+    labels = [row.metric for row in detail.rows]
+    assert "allocated bytes/request ↓" in labels and "switches to wait/request ↓" in labels
+    assert not set(labels) & {row.metric for row in main.rows}
+    for trial in result["trials"]:
+        trial["server"]["page_faults_per_request"] = None
+        trial["unmeasured"]["server.page_faults_per_request"] = "not told"
+    result["summary"] = summarize(result["suite"], result["trials"])
+    assert "not told" not in _printed(result)  # it has no row there
+    (detail, *_) = comparisons(result["summary"], True)
+    assert "page faults/request ↓" not in [row.metric for row in detail.rows]
 
 
 def test_a_point_without_valid_trials_says_so() -> None:
@@ -143,8 +158,8 @@ def test_micro_benchmarks_have_a_table_of_their_own() -> None:
     (row,) = (line.split() for line in text.splitlines() if "route/miss" in line)
     medians = micro_medians(result["micro"])[0]
     assert row[1] == number(medians.real_time) and row[2:5:2] == [
-        number(medians.low),
-        number(medians.high),
+        number(min(medians.real_times)),
+        number(max(medians.real_times)),
     ]
     assert row[5:] == ["12.50", "0", "7"]
     assert "hand_off/worker " in text and "manual_time" not in text

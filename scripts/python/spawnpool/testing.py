@@ -4,12 +4,16 @@ import random
 import statistics
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from spawnpool.calibration import calibration_plan, resolved
 from spawnpool.documents import Json
 from spawnpool.load import load_of
 from spawnpool.options import RunOptions
+from spawnpool.pictures.frame import Picture
 from spawnpool.plan import PAIRS_PER_BLOCK, PlannedTrial, draw_plan
 from spawnpool.results import SCHEMA_VERSION
 from spawnpool.suite import load_suite, override
@@ -95,7 +99,11 @@ def example_trial(planned: PlannedTrial, load: Json, rate: float, draw: random.R
                 "pacing": "busy-poll",
             },
             "steady_state": {"steady": True, "evidence": [], "reason": None},
-            "time_series": {"interval_s": 0.1, "answered": [requests // 10] * 10},
+            "time_series": {
+                "interval_s": 0.1,
+                "answered": [requests // 10] * 10,
+                "errors": [0] * 10,
+            },
             "background": None,
         },
         "server": {
@@ -304,6 +312,23 @@ def example_micro(asked: Json) -> list[Json]:
             (("route/miss", 12.5), ("hand_off/worker/manual_time", 3456.7))
         )
     ]
+
+
+def axes_of(pictures: Iterable[Picture], name: str) -> list[Axes]:
+    """The panels of the picture of this name, which is drawn."""
+    axes: list[Axes] = _figure(pictures, name).axes
+    return axes
+
+
+def caption_of(pictures: Iterable[Picture], name: str) -> str:
+    """The words above and below the panels of the picture of this name, as one line."""
+    return " ".join(" ".join(text.get_text() for text in _figure(pictures, name).texts).split())
+
+
+def _figure(pictures: Iterable[Picture], name: str) -> Figure:
+    (figure,) = (picture.figure for picture in pictures if picture.name == name)
+    assert figure is not None
+    return figure
 
 
 def fail(trial: Json, code: str, message: str) -> None:

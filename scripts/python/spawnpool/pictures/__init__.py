@@ -1,0 +1,1 @@
+"""The pictures of a result, a module for each kind."""
