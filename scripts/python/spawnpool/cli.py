@@ -101,6 +101,12 @@ def _export(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _doctor(arguments: argparse.Namespace) -> int:
+    from spawnpool.doctor import doctor
+
+    return doctor(arguments.json)
+
+
 # Each is imported when it is called: drawing and statistics take half a second to load.
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
@@ -108,6 +114,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "plot": _plot,
     "report": _report,
     "export": _export,
+    "doctor": _doctor,
 }
 
 
@@ -205,6 +212,13 @@ def _parser() -> argparse.ArgumentParser:
         "prometheus: its text format",
     )
     export.add_argument("--out", type=Path, metavar="FILE", help="where to (default: stdout)")
+
+    doctor = commands.add_parser(
+        "doctor",
+        help="what this machine can and cannot measure, and the mend",
+        epilog="Exit status: 0 the suite quick can be measured; 1 something that it needs is missing.",
+    )
+    doctor.add_argument("--json", action="store_true", help="as results/doctor.schema.json has it")
     return parser
 
 

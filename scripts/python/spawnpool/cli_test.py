@@ -65,7 +65,7 @@ def test_a_missing_module_names_the_mend() -> None:
     assert "is missing: run scripts/setup.sh" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["", "run", "compare", "plot", "report", "export"])
+@pytest.mark.parametrize("command", ["", "run", "compare", "plot", "report", "export", "doctor"])
 def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ending:
         main([*command.split(), "--help"])

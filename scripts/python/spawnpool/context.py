@@ -48,15 +48,17 @@ def gather_context() -> Json:
         "load_average": list(os.getloadavg()),
         **machine(told),
         "git": told("git", _git),
-        "compiler": told("compiler", _compiler),
+        "compiler": told("compiler", build_compiler),
         "binaries": {path.name: _sha256(path) for path in paths.measured_files()},
         "versions": {
             "spawnpool": paths.version(),
             "python": platform.python_version(),
             "scipy": scipy.__version__,
-            "wrk": told("versions.wrk", _wrk_version),
+            "wrk": told("versions.wrk", wrk_version),
             **{
-                path.name: told(f"versions.{path.name}", partial(_output, str(path), "--version"))
+                path.name: told(
+                    f"versions.{path.name}", partial(program_output, str(path), "--version")
+                )
                 for path in paths.peers()
             },
         },
@@ -64,7 +66,9 @@ def gather_context() -> Json:
     }
 
 
-def _output(*command: str) -> str:
+def program_output(*command: str) -> str:
+    """What a program prints. Unmeasured when it is not there, fails without a word on stdout, or takes
+    more than 20 s."""
     if shutil.which(command[0]) is None:
         raise Unmeasured(f"{command[0]} is not installed")
     try:
@@ -93,13 +97,14 @@ def _smt() -> bool:
 
 def _git() -> Json:
     git = ("git", "-C", str(paths.ROOT))
-    top, _, revision = _output(*git, "rev-parse", "--show-toplevel", "HEAD").partition("\n")
+    top, _, revision = program_output(*git, "rev-parse", "--show-toplevel", "HEAD").partition("\n")
     if Path(top) != paths.ROOT:
         raise Unmeasured("the project is no git checkout of its own")
-    return {"revision": revision, "dirty": _output(*git, "status", "--porcelain") != ""}
+    return {"revision": revision, "dirty": program_output(*git, "status", "--porcelain") != ""}
 
 
-def _compiler() -> Json:
+def build_compiler() -> Json:
+    """Compiler, build type and flags of the build. Unmeasured when its cache does not tell."""
     try:
         cache = (paths.build_dir() / "CMakeCache.txt").read_text(encoding="utf-8")
     except OSError as error:
@@ -112,14 +117,15 @@ def _compiler() -> Json:
     build_type = entry("CMAKE_BUILD_TYPE")
     flags = f"{entry('CMAKE_CXX_FLAGS')} {entry(f'CMAKE_CXX_FLAGS_{build_type.upper()}')}"
     return {
-        "version": _output(entry("CMAKE_CXX_COMPILER"), "--version").partition("\n")[0],
+        "version": program_output(entry("CMAKE_CXX_COMPILER"), "--version").partition("\n")[0],
         "build_type": build_type,
         "flags": flags.strip(),
     }
 
 
-def _wrk_version() -> str:
-    return _output("wrk", "-v").partition("\n")[0].partition(" Copyright")[0]
+def wrk_version() -> str:
+    """Unmeasured without wrk."""
+    return program_output("wrk", "-v").partition("\n")[0].partition(" Copyright")[0]
 
 
 def _sha256(path: Path) -> str:

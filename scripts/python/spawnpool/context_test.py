@@ -25,7 +25,7 @@ def test_no_git_checkout_is_told_with_a_reason(
 
 def test_a_missing_program_is_told_with_a_reason() -> None:
     with pytest.raises(Unmeasured, match="no-such-program is not installed"):
-        context._output("no-such-program")
+        context.program_output("no-such-program")
 
 
 def test_the_build_tells_compiler_type_and_flags(
@@ -36,9 +36,9 @@ def test_the_build_tells_compiler_type_and_flags(
         "CMAKE_CXX_FLAGS:STRING=-g\nCMAKE_CXX_FLAGS_RELEASE:STRING=-O3 -DNDEBUG\n"
     )
     monkeypatch.setenv("SPAWNPOOL_BUILD", str(tmp_path))
-    compiler = context._compiler()
+    compiler = context.build_compiler()
     assert compiler["build_type"] == "Release" and compiler["flags"] == "-g -O3 -DNDEBUG"
     assert "echo" in compiler["version"]
     monkeypatch.setenv("SPAWNPOOL_BUILD", str(tmp_path / "none"))
     with pytest.raises(Unmeasured, match="no CMakeCache.txt"):
-        context._compiler()
+        context.build_compiler()

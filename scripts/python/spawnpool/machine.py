@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from spawnpool.cgroup import groups
 from spawnpool.documents import Json
 from spawnpool.errors import Unmeasured
 
@@ -32,29 +33,31 @@ def machine(told: Tell, root: Path = Path("/")) -> Json:
         "hypervisor": told("hypervisor", partial(_hypervisor, root)),
         "governor": told("governor", partial(_governor, root)),
         "turbo": told("turbo", partial(_turbo, root)),
-        "aslr": told("aslr", partial(_number, root, "proc/sys/kernel/randomize_va_space")),
-        "clock_source": told("clock_source", partial(_read, root, CLOCK)),
+        "aslr": told("aslr", partial(kernel_number, root, "proc/sys/kernel/randomize_va_space")),
+        "clock_source": told("clock_source", partial(kernel_text, root, CLOCK)),
         "limits": {
             "open_files": _limit(told, "open_files", resource.RLIMIT_NOFILE),
             "processes": _limit(told, "processes", resource.RLIMIT_NPROC),
             "cgroup_pids": told("limits.cgroup_pids", partial(_cgroup_pids, root)),
         },
         "network": {
-            name: told(f"network.{name}", partial(_number, root, path))
+            name: told(f"network.{name}", partial(kernel_number, root, path))
             for name, path in NETWORK.items()
         },
     }
 
 
-def _read(root: Path, path: str) -> str:
+def kernel_text(root: Path, path: str) -> str:
+    """A file of the kernel's without the blanks around. Unmeasured where it cannot be read."""
     try:
         return (root / path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise Unmeasured(f"/{path} cannot be read: {error.strerror}") from error
 
 
-def _number(root: Path, path: str) -> int:
-    return int(_read(root, path))
+def kernel_number(root: Path, path: str) -> int:
+    """The whole number in a file of the kernel's. Unmeasured where it cannot be read."""
+    return int(kernel_text(root, path))
 
 
 def cpu_list(text: str) -> list[int]:
@@ -71,16 +74,16 @@ def _topology(root: Path) -> list[Json]:
         place = f"{CPUS}/cpu{cpu}/topology"
         return {
             "cpu": cpu,
-            "core": _number(root, f"{place}/core_id"),
-            "package": _number(root, f"{place}/physical_package_id"),
-            "siblings": cpu_list(_read(root, f"{place}/thread_siblings_list")),
+            "core": kernel_number(root, f"{place}/core_id"),
+            "package": kernel_number(root, f"{place}/physical_package_id"),
+            "siblings": cpu_list(kernel_text(root, f"{place}/thread_siblings_list")),
         }
 
-    return [told_of(cpu) for cpu in cpu_list(_read(root, f"{CPUS}/online"))]
+    return [told_of(cpu) for cpu in cpu_list(kernel_text(root, f"{CPUS}/online"))]
 
 
 def _hypervisor(root: Path) -> bool:
-    for line in _read(root, "proc/cpuinfo").splitlines():
+    for line in kernel_text(root, "proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "flags":  # of x86
             return "hypervisor" in value.split()
@@ -89,8 +92,8 @@ def _hypervisor(root: Path) -> bool:
 
 def _governor(root: Path) -> str:
     names = {
-        _read(root, f"{CPUS}/cpu{cpu}/cpufreq/scaling_governor")
-        for cpu in cpu_list(_read(root, f"{CPUS}/online"))
+        kernel_text(root, f"{CPUS}/cpu{cpu}/cpufreq/scaling_governor")
+        for cpu in cpu_list(kernel_text(root, f"{CPUS}/online"))
     }
     return ",".join(sorted(names))
 
@@ -98,7 +101,7 @@ def _governor(root: Path) -> str:
 def _turbo(root: Path) -> bool:
     for path, on in ((f"{CPUS}/intel_pstate/no_turbo", "0"), (f"{CPUS}/cpufreq/boost", "1")):
         try:
-            return _read(root, path) == on
+            return kernel_text(root, path) == on
         except Unmeasured:
             continue
     raise Unmeasured("the kernel does not set the frequency here")
@@ -121,17 +124,8 @@ def _limit(told: Tell, name: str, limit: int) -> Json:
 
 def _cgroup_pids(root: Path) -> int:
     """The least limit on threads among this process' control group and those above it."""
-    place = next(
-        (line[3:] for line in _read(root, "proc/self/cgroup").splitlines() if line[:3] == "0::"),
-        None,
-    )
-    if place is None:
-        raise Unmeasured("/proc/self/cgroup names no group of version 2")
-    top = root / "sys/fs/cgroup"
-    folder, limits = top / place.strip("/"), []
-    for group in (folder, *folder.parents):
-        if group.is_relative_to(top) and (group / "pids.max").is_file():
-            limits.append((group / "pids.max").read_text().strip())
+    files = [group / "pids.max" for group in groups(root, "pids")]
+    limits = [file.read_text().strip() for file in files if file.is_file()]
     numbers = [int(limit) for limit in limits if limit != "max"]
     if not numbers:
         raise Unmeasured("without limit" if limits else "the control group does not count threads")

@@ -30,7 +30,12 @@ def _kernel(root: Path, files: dict[str, str]) -> None:
 
 
 CPU = "sys/devices/system/cpu"
+CGROUP = {
+    "proc/self/cgroup": "0::/",
+    "proc/self/mountinfo": "30 24 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw",
+}
 FILES = {
+    **CGROUP,
     f"{CPU}/online": "0-1",
     **{f"{CPU}/cpu{n}/topology/core_id": "4" for n in (0, 1)},
     **{f"{CPU}/cpu{n}/topology/physical_package_id": "1" for n in (0, 1)},
@@ -86,9 +91,9 @@ def test_turbo_by_either_driver(tmp_path: Path, path: str, content: str, turbo: 
 @pytest.mark.parametrize(
     "files, reason",
     [
-        ({"proc/self/cgroup": "4:pids:/a"}, "/proc/self/cgroup names no group of version 2"),
-        ({"proc/self/cgroup": "0::/"}, "the control group does not count threads"),
-        ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/pids.max": "max"}, "without limit"),
+        ({"proc/self/cgroup": "4:pids:/a"}, "the control group does not count threads"),
+        (CGROUP, "the control group does not count threads"),
+        ({**CGROUP, "sys/fs/cgroup/pids.max": "max"}, "without limit"),
     ],
 )
 def test_no_limit_on_threads_has_its_reason(

@@ -94,7 +94,7 @@ def available(suite: Json) -> Json:
     listed under its key `skipped`. UsageError when no target is left."""
     targets, skipped = [], []
     for target in suite["targets"]:
-        missing = _missing(target) if "optional" in target else None
+        missing = missing_part(target) if "optional" in target else None
         if missing is None:
             targets.append(target)
         else:
@@ -105,16 +105,17 @@ def available(suite: Json) -> Json:
     return {**suite, "targets": targets, "skipped": skipped}
 
 
-def _missing(target: Json) -> str | None:
+def missing_part(target: Json) -> str | None:
     """What the target's command needs and is not there."""
-    words = _command(target)
+    words = target_command(target)
     if shutil.which(words[0]) is None:
         return words[0]
     built = [word for word in words if word.startswith(f"{bin_dir()}/")]
     return next((word for word in built if not os.access(word, os.X_OK)), None)
 
 
-def _command(target: Json) -> list[str]:
+def target_command(target: Json) -> list[str]:
+    """The words of a target's `command`, with the place of the build's programs."""
     return [word.replace("{bin}", str(bin_dir())) for word in target["command"]]
 
 
@@ -123,7 +124,7 @@ def trial_spec(suite: Json, planned: PlannedTrial, seed: int) -> Json:
     (target,) = (item for item in suite["targets"] if item["name"] == planned.target)
     (scenario,) = (item for item in suite["scenarios"] if item["name"] == planned.scenario)
     if "command" in target:
-        target = {**target, "command": _command(target)}
+        target = {**target, "command": target_command(target)}
     here_only = {"points", "limits", "rate_fraction"}  # what a trial does not know
     spec = {
         "target": {key: value for key, value in target.items() if key != "optional"},
