@@ -10,8 +10,8 @@ from pathlib import Path
 
 from spawnpool import paths
 from spawnpool.child import Interruption
-from spawnpool.doctor_perf import perf
-from spawnpool.doctor_programs import programs, python_packages
+from spawnpool.doctor_perf import examine_perf
+from spawnpool.doctor_programs import examine_programs, examine_python
 from spawnpool.finding import LIMITED, MISSING, OK, Finding, not_tried
 
 SCHEMA_VERSION = 1
@@ -47,21 +47,21 @@ def examine(root: Path, interruption: Interruption) -> list[Finding]:
         return examine_machine(root)
 
     def limits() -> list[Finding]:
-        from spawnpool.doctor_limits import limits
+        from spawnpool.doctor_limits import examine_limits
 
-        return limits(root)
+        return examine_limits(root)
 
     def trial() -> list[Finding]:
-        from spawnpool.doctor_trial import trial
+        from spawnpool.doctor_trial import examine_trial
 
-        return trial(interruption)
+        return examine_trial(interruption)
 
     groups: tuple[tuple[str, Callable[[], list[Finding]]], ...] = (
-        ("python", python_packages),
-        ("programs", programs),
+        ("python", examine_python),
+        ("programs", examine_programs),
         ("machine", machine),
         ("limits", limits),
-        ("perf", perf),
+        ("perf", examine_perf),
         ("trial", trial),
     )
     findings: list[Finding] = []

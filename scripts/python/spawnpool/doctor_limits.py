@@ -22,7 +22,7 @@ V1_MEMORY = ("memory.limit_in_bytes", "memory.usage_in_bytes")
 CLIENTS = ("idle", "slow_senders", "slow_readers")
 
 
-def limits(root: Path) -> list[Finding]:
+def examine_limits(root: Path) -> list[Finding]:
     """All of them. `root` is where the kernel's files are, / but for tests."""
     findings = []
     for check in (descriptors, threads, ports, backlog, memory):

@@ -26,7 +26,7 @@ def machine(root: Path, **changed: str) -> dict[str, Finding]:
     for path, text in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
-    return {finding.name: finding for finding in doctor.limits(root)}
+    return {finding.name: finding for finding in doctor.examine_limits(root)}
 
 
 def test_enough_of_all(tmp_path: Path) -> None:
@@ -127,9 +127,20 @@ def test_who_may_pass_them_is_not_bound_by_limits_on_processes(tmp_path: Path) -
 
 
 def test_what_the_kernel_does_not_tell_is_not_tried(tmp_path: Path) -> None:
-    found = {finding.name: finding for finding in doctor.limits(tmp_path)}
+    found = {finding.name: finding for finding in doctor.examine_limits(tmp_path)}
     assert list(found) == ["descriptors", "threads", "ports", "backlog", "memory"]
     assert found["ports"].state == "missing"
     assert found["ports"].found.startswith(
         "not tried: /proc/sys/net/ipv4/ip_local_port_range cannot"
     )
+
+
+def test_the_soft_limit_on_descriptors_is_what_servers_have(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (90, before[1]))
+    try:
+        finding = machine(tmp_path)["descriptors"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert (finding.state, finding.needed) == ("missing", True)
+    assert "quick" in finding.follows

@@ -27,7 +27,7 @@ WHY = {
 }
 
 
-def perf() -> list[Finding]:
+def examine_perf() -> list[Finding]:
     """Software events and hardware events. No result depends on them: they are for profilers."""
     return [
         _judge(

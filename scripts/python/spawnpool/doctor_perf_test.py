@@ -15,9 +15,9 @@ DROP = ["setpriv", "--bounding-set", DROPPED, "--inh-caps", DROPPED] if os.geteu
 
 PROGRAM = """
 import re
-from spawnpool.doctor_perf import perf
+from spawnpool.doctor_perf import examine_perf
 print(re.search("CapEff:(.*)", open("/proc/self/status").read())[1].strip())
-print(*(f"{finding.name}={finding.state}={finding.mend}" for finding in perf()), sep="\\n")
+print(*(f"{finding.name}={finding.state}={finding.mend}" for finding in examine_perf()), sep="\\n")
 """
 
 
@@ -47,5 +47,5 @@ def test_an_event_that_does_not_exist_leaves_no_descriptor_behind() -> None:
     with pytest.raises(OSError) as refusal:
         doctor.count((doctor.TYPE_SOFTWARE, 10**6), doctor.EXCLUDE_KERNEL)
     assert refusal.value.errno in (errno.ENOENT, errno.EINVAL, *doctor.NOT_ALLOWED)
-    doctor.perf()
+    doctor.examine_perf()
     assert os.listdir("/proc/self/fd") == before

@@ -12,7 +12,7 @@ PROGRAMS = ("spawnpool-server", "spawnpool-trial", "spawnpool-load")
 BUILD = "cmake --preset release && cmake --build --preset release"
 
 
-def python_packages() -> list[Finding]:
+def examine_python() -> list[Finding]:
     """Imports each; this module itself needs none of them."""
     missing = [name for name in PACKAGES if not _imports(name)]
     if missing:
@@ -39,7 +39,7 @@ def _imports(name: str) -> bool:
     return True
 
 
-def programs() -> list[Finding]:
+def examine_programs() -> list[Finding]:
     """Those of the build, wrk, Go and the peers; each is started for its version."""
     return [build(), micro(), wrk(), go(), *peers()]
 

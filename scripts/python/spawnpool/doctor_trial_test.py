@@ -1,13 +1,14 @@
-import subprocess
-import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from spawnpool import paths
+import pytest
+
 from spawnpool.child import Interruption
 from spawnpool.documents import Json
-from spawnpool.doctor_trial import COUNTERS, judge, run
+from spawnpool.doctor_trial import COUNTERS, examine_trial, judge
 from spawnpool.finding import Finding
+from spawnpool.lock import machine_lock
 from spawnpool.testing import example_result
 
 
@@ -17,8 +18,8 @@ def example_trial() -> Json:
     return trial
 
 
-def judged(trial: Json) -> dict[str, Finding]:
-    return {finding.name: finding for finding in judge(trial)}
+def judged(result: Json) -> dict[str, Finding]:
+    return {finding.name: finding for finding in judge(result)}
 
 
 def leaves(value: Any, path: str) -> Iterator[str]:
@@ -83,24 +84,17 @@ def test_what_others_take_is_told() -> None:
     assert (found.state, found.mend) == ("limited", "")  # nothing within the machine mends it
 
 
-def test_a_busy_process_on_the_cores_is_seen() -> None:
-    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    try:
-        with Interruption() as interruption:
-            result = run(interruption)
-    finally:
-        busy.kill()
-        busy.wait()
-    assert result is not None and result["status"] != "failed"
-    load = judged(result)["load"]
-    assert load.state == "limited" and load.mend.startswith("ps -eo pcpu")
-
-
-def test_a_refused_trial_names_the_mend(tmp_path: Any, monkeypatch: Any) -> None:
-    from spawnpool.doctor_trial import trial
-
+def test_a_trial_that_cannot_be_run_names_the_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SPAWNPOOL_BUILD", str(tmp_path))
     with Interruption() as interruption:
-        found = {finding.name: finding for finding in trial(interruption)}
+        found = {finding.name: finding for finding in examine_trial(interruption)}
     assert found["trial"].needed and "build it with 'cmake" in found["trial"].found
-    assert paths.bin_dir() == tmp_path.resolve() / "bin"
+
+
+def test_a_machine_that_is_measured_is_left_alone() -> None:
+    with Interruption() as interruption, machine_lock():
+        found = {finding.name: finding for finding in examine_trial(interruption)}
+    assert found["trial"].state == "missing"
+    assert "this machine is measured already: by process" in found["trial"].found
