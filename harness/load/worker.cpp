@@ -26,7 +26,6 @@ constexpr std::size_t events_at_once = 256;
 // A turn that finds nothing to do takes about a microsecond, and an interrupt of a virtual machine
 // up to some tens.
 constexpr std::int64_t longest_idle_turn_ns = nanoseconds(100us).count();
-constexpr std::size_t buffer_size = 64 * 1024;
 
 nanoseconds thread_cpu_time() {
   timespec time{};

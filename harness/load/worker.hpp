@@ -136,6 +136,7 @@ class Worker {
   std::optional<ArrivalSequence> arrivals_;  // in open loop
   std::size_t next_source_;
   std::vector<epoll_event> events_;
+  static constexpr std::size_t buffer_size = 64 * 1024;
   const std::unique_ptr<char[]> buffer_;
   int epoll_ = -1;
   std::optional<BackgroundClients> background_;

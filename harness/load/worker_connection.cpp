@@ -16,7 +16,6 @@ namespace {
 using namespace std::chrono_literals;
 using State = ClientConnection::State;
 
-constexpr std::size_t buffer_size = 64 * 1024;
 constexpr int most_reads = 16;  // of a buffer each, in one turn for one connection
 constexpr std::size_t largest_known_answer = 16 * 1024;
 // The pause before a connection that failed is tried again doubles from the first to the last.

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <string>
 
+#include "harness/micro/example.hpp"
 #include "harness/micro/heap_use.hpp"
 #include "servers/request_context.hpp"
 
@@ -21,9 +22,8 @@ using spawnpool::Request;
 using spawnpool::RequestContext;
 using spawnpool::Response;
 using spawnpool::StopEvent;
-
-constexpr std::string_view json = R"({"message":"Hello, World!"})";
-constexpr std::time_t some_time = 784'111'777;  // the example of RFC 9110
+using spawnpool::micro::json;
+using spawnpool::micro::some_time;
 
 // What net/http hands to a handler: the head is written with the first bytes of the body.
 class ResponseWriter {

@@ -13,15 +13,16 @@
 #include <memory_resource>
 #include <string_view>
 
+#include "harness/micro/example.hpp"
 #include "harness/micro/heap_use.hpp"
 #include "servers/http/response.hpp"
 
 namespace {
 
 namespace http = boost::beast::http;
+using spawnpool::micro::json;
+using spawnpool::micro::some_time;
 
-constexpr std::string_view json = R"({"message":"Hello, World!"})";
-constexpr std::time_t some_time = 784'111'777;  // the example of RFC 9110
 constexpr std::string_view some_date = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 using Output = std::array<char, 1024>;

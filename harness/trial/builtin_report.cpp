@@ -115,7 +115,7 @@ double error_share(const RequestCounts& counts, std::uint64_t status_errors) {
              : static_cast<double>(counts.failed + status_errors) / static_cast<double>(attempts);
 }
 
-BuiltinReport read(const ordered_json& json) {
+BuiltinReport read_report(const ordered_json& json) {
   if (json.at("schema_version") != 1) {
     throw BuiltinReportError("spawnpool-load is of another version: its report has the schema " +
                              json.at("schema_version").dump() + "; build both anew");
@@ -154,7 +154,7 @@ BuiltinReport read_builtin_report(std::string_view output) {
     throw BuiltinReportError("spawnpool-load gave no report");
   }
   try {
-    return read(json);
+    return read_report(json);
   } catch (const ordered_json::exception& error) {
     throw BuiltinReportError(std::string("spawnpool-load's report is incomplete: ") + error.what());
   }

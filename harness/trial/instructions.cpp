@@ -10,7 +10,7 @@
 namespace spawnpool::trial {
 namespace {
 
-constexpr unsigned warmup_connections = 2;
+constexpr unsigned instructions_warmup = 2;
 
 // The number in valgrind's "==17== Collected : 3270134".
 std::optional<double> collected(const std::vector<std::string>& lines) {
@@ -40,7 +40,7 @@ std::optional<double> total(const PassContext& context, const std::string& valgr
       context, launch,
       [&](Target& target) {
         FixedLoad load(context, target, FixedLoad::Rest::between_requests);
-        if (!load.serve(warmup_connections, 2)) {
+        if (!load.serve(instructions_warmup, 2)) {
           throw Closes();
         }
         load.serve(connections, requests);

@@ -18,7 +18,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr unsigned warmup_connections = 3;
+constexpr unsigned syscalls_warmup = 3;
 // Longer than the periods of the timers that a server may have; our own ticks every 250 ms.
 constexpr auto idle_watch = 600ms;
 
@@ -127,10 +127,10 @@ SyscallsResult solve_all(const SyscallCounts& start, const SyscallCounts& middle
 SyscallsResult count(const PassContext& context, Target& target, LogFile& log) {
   const AccountingSpec& size = *context.spec.accounting;
   FixedLoad load(context, target, FixedLoad::Rest::between_requests);
-  if (!load.serve(warmup_connections, size.requests_per_connection)) {
+  if (!load.serve(syscalls_warmup, size.requests_per_connection)) {
     return SyscallsResult::missing(closes_connections);
   }
-  load.serve(warmup_connections, 1);
+  load.serve(syscalls_warmup, 1);
   const auto idle_begin = log.read();
   context.waiter.sleep_until(Clock::now() + idle_watch);
   const std::set<pid_t> background = callers(idle_begin, log.read());

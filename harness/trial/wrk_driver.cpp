@@ -22,8 +22,8 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
 
-constexpr auto start_grace = 10s;  // resolving, reading the script, starting threads
-constexpr auto end_grace = 30s;    // its threads end within 100 ms; then the histogram is written
+constexpr auto wrk_start_grace = 10s;  // resolving, reading the script, starting threads
+constexpr auto wrk_end_grace = 30s;  // its threads end within 100 ms; then the histogram is written
 // wrk's threads look for the end once in 100 ms: told half a period early they end in time.
 constexpr auto end_lead = 50ms;
 
@@ -136,7 +136,7 @@ WrkRun run_wrk(const DriverContext& context, nanoseconds duration,
     if (wait_wrk(waiter, wrk, target, Clock::now() + 1ms)) {
       fail_ended(wrk);
     }
-    if (Clock::now() > launched + start_grace) {
+    if (Clock::now() > launched + wrk_start_grace) {
       throw TrialFailure("driver-failed", "wrk did not begin within 10 s" + last_words(wrk));
     }
   }
@@ -154,7 +154,7 @@ WrkRun run_wrk(const DriverContext& context, nanoseconds duration,
   const nanoseconds cpu = cost::process_cpu_time(wrk.pid()) - cpu_begin;
   const nanoseconds measured = Clock::now() - begin;
   wrk.signal(SIGINT);
-  if (!wait_wrk(waiter, wrk, target, Clock::now() + end_grace)) {
+  if (!wait_wrk(waiter, wrk, target, Clock::now() + wrk_end_grace)) {
     throw TrialFailure("driver-failed", "wrk did not end within 30 s of SIGINT");
   }
   const nanoseconds lived = Clock::now() - launched;
