@@ -18,6 +18,7 @@ from spawnpool.statistics import Array
 
 # A part of a single number or two would be an outlier, not a new level.
 SHORTEST_PART = 3
+SHORTEST_SERIES = 2 * SHORTEST_PART
 # A search for the p-value ends with this many permutations as extreme as the series itself (J. Besag and
 # P. Clifford, Sequential Monte Carlo p-values, Biometrika 78, 1991): a p-value far from any level
 # needs no more.
@@ -38,7 +39,7 @@ def best_split(values: Array, permutations: int) -> Split | None:
     different. None for a series too short to have two parts, or one that does not vary. `p` is at
     least 1 / (permutations + 1)."""
     n = len(values)
-    if n < 2 * SHORTEST_PART or numpy.all(values == values[0]):
+    if n < SHORTEST_SERIES or numpy.all(values == values[0]):
         return None
     distances = numpy.abs(values[:, None] - values[None, :])
     weights = _Weights.of(n)
@@ -76,7 +77,7 @@ def change_points(values: Array, first: Split, level: float, permutations: int) 
 def runs_needed(level: float) -> int:
     """The least length of a series in which any change has a p-value up to `level`: one in the middle
     that separates all numbers before from all after, which two of all splits do."""
-    n = 2 * SHORTEST_PART
+    n = SHORTEST_SERIES
     while 2 / math.comb(n, n // 2) > level:
         n += 1
     return n

@@ -107,6 +107,22 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return doctor(arguments.json)
 
 
+def _history(arguments: argparse.Namespace) -> int:
+    from spawnpool.history import HISTORY, add_results
+
+    out = arguments.out or HISTORY
+    add_results(arguments.results, out)
+    print(out)
+    return 0
+
+
+def _trend(arguments: argparse.Namespace) -> int:
+    from spawnpool.history import HISTORY
+    from spawnpool.trend import trend
+
+    return trend(arguments.history or HISTORY, arguments.metric, sys.stdout)
+
+
 # Each is imported when it is called: drawing and statistics take half a second to load.
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
@@ -115,6 +131,8 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "report": _report,
     "export": _export,
     "doctor": _doctor,
+    "history": _history,
+    "trend": _trend,
 }
 
 
@@ -219,6 +237,32 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 the suite quick can be measured; 1 something that it needs is missing.",
     )
     doctor.add_argument("--json", action="store_true", help="as results/doctor.schema.json has it")
+
+    history = commands.add_parser("history", help="append results to a history, a line for each")
+    history.add_argument("results", type=Path, metavar="RESULT", nargs="+")
+    history.add_argument(
+        "--out", type=Path, metavar="FILE", help="the history (default: results/history.jsonl)"
+    )
+
+    trend = commands.add_parser(
+        "trend",
+        help="tell what changed from run to run of a history",
+        epilog="Exit status: 0 nothing changed for the worse; 1 the newest change of a series is one for "
+        "the worse; 2 the file is no history.",
+    )
+    trend.add_argument(
+        "history",
+        type=Path,
+        metavar="FILE",
+        nargs="?",
+        help="the history (default: results/history.jsonl)",
+    )
+    trend.add_argument(
+        "--metric",
+        type=_names,
+        metavar="A,B",
+        help="these, by their paths in a result (default: those that the suite gates)",
+    )
     return parser
 
 
