@@ -98,6 +98,10 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
         (["export", "no.json"], "the following arguments are required: --format"),
         (["export", "no.json", "--format", "xml"], "argument --format: invalid choice: 'xml'"),
         (["export", "no.json", "--format", "csv"], "cannot read no.json: No such file"),
+        (["history"], "the following arguments are required: RESULT"),
+        (["history", "no.json"], "cannot read no.json: No such file"),
+        (["trend", "no.jsonl"], "cannot read no.jsonl: No such file"),
+        (["trend", "--metric"], "argument --metric: expected one argument"),
         (["report", "/"], "cannot read /: Is a directory"),
     ],
 )

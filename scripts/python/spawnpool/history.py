@@ -20,8 +20,11 @@ from spawnpool.results import ResultSchema, read_result
 
 LINE_VERSION = 1
 HISTORY = RESULTS / "history.jsonl"
-# What a suite says and its measurements do not depend on.
-_BESIDE = ("description", "seed", "planned", "skipped", "metrics")
+# What a suite says and the medians of its trials do not depend on.
+_BESIDE = (
+    *("description", "seed", "planned", "skipped", "metrics"),
+    *("blocks", "pairs", "budget"),  # how often it is measured
+)
 
 
 def add_results(results: list[Path], out: Path) -> None:
@@ -35,10 +38,11 @@ def add_results(results: list[Path], out: Path) -> None:
 def history_line(path: Path, result: Json) -> Json:
     """What the history keeps of a result, which was read from `path`."""
     context, suite = result["context"], result["suite"]
-    done, planned = len(result["trials"]), len(suite["planned"])
-    if done < planned:
+    if result["run"]["ended_by"] not in ("complete", "budget"):
+        done, planned = len(result["trials"]), len(suite["planned"])
         raise UsageError(
-            f"{path} holds {done} of {planned} trials: finish it with 'spawnpool run … --resume' first"
+            f"{path} is of a run that did not end, with {done} of {planned} trials: go on with it by "
+            "'spawnpool run … --resume' first"
         )
     git = context["git"] or {"revision": None, "dirty": None}
     reasons = {

@@ -95,6 +95,9 @@ def test_the_hash_is_of_what_measurements_depend_on() -> None:
         "description": "other words",
         "planned": [],
         "skipped": [],
+        "blocks": 9,
+        "pairs": 18,
+        "budget": "5m",
         "metrics": [{"path": "load.latency_us.p50", "gate": "noisy", "margin": 0.1}],
     }
     assert suite_hash(same) == suite_hash(suite)
@@ -108,6 +111,7 @@ def test_lines_follow_each_other_and_a_result_that_is_none_adds_no_line(
     first, second, third = example_result(), example_result(), example_result()
     second["context"]["date"] = "2026-01-02T00:00:00.000Z"
     del third["trials"][5:]
+    third["run"]["ended_by"] = "signal"
     for name, result in (("1", first), ("2", second), ("3", third)):
         write_result(tmp_path / f"{name}.json", result)
     add_results([tmp_path / "1.json", tmp_path / "2.json"], file)
@@ -116,7 +120,9 @@ def test_lines_follow_each_other_and_a_result_that_is_none_adds_no_line(
         "2026-01-01T00:00:00.123Z".replace("123", "000"),
         "2026-01-02T00:00:00.000Z",
     ]
-    with pytest.raises(UsageError, match=r"3.json holds 5 of 36 trials: finish it with"):
+    with pytest.raises(
+        UsageError, match=r"3.json is of a run that did not end, with 5 of 36 trials"
+    ):
         add_results([tmp_path / "1.json", tmp_path / "3.json"], file)
     assert file.read_bytes() == before
 
