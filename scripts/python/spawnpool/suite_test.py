@@ -10,11 +10,14 @@ import pytest
 from spawnpool.calibration import calibration_plan
 from spawnpool.documents import Json
 from spawnpool.errors import UsageError
+from spawnpool.load import load_of
+from spawnpool.metrics import gates
 from spawnpool.micro import micro_names
 from spawnpool.options import RunOptions
 from spawnpool.plan import PAIRS_PER_BLOCK, draw_plan
 from spawnpool.statistics import MINIMUM_PAIRS
 from spawnpool.paths import known_suites
+from spawnpool.verdicts import GATE_ALPHA, pairs_needed
 from spawnpool.suite import available, load_suite, override, trial_spec
 from spawnpool.durations import seconds
 
@@ -32,12 +35,37 @@ def test_quick_has_the_pairs_an_interval_needs_and_takes_a_minute() -> None:
     assert len(draw_plan(suite, 1)) * measured <= 60
 
 
+def test_ci_can_tell_a_difference_in_every_metric_that_it_gates() -> None:
+    suite = load_suite("ci")
+    points = sum(len(scenario["points"]) for scenario in suite["scenarios"])
+    noisy = points * sum(how.kind == "noisy" for how in gates(suite).values())
+    assert noisy > 0
+    assert PAIRS_PER_BLOCK * suite["blocks"] >= pairs_needed(GATE_ALPHA / noisy)
+
+
+def test_full_has_every_load_that_suits_all_its_targets() -> None:
+    def loads(name: str) -> set[str]:
+        return {
+            json.dumps([scenario["request"], load_of(scenario, point)], sort_keys=True)
+            for scenario in load_suite(name)["scenarios"]
+            for point in scenario["points"]
+        }
+
+    # The others need options of one model, or are there with a background.
+    own = {"overload", "tuning", "slow-clients", "ci", "quick"}
+    missing = {name for name in set(known_suites()) - own if loads(name) - loads("full")}
+    assert missing == set()
+
+
 def test_every_shipped_filter_finds_micro_benchmarks() -> None:
     asking = [suite["micro"] for suite in map(load_suite, known_suites()) if "micro" in suite]
     assert len(asking) >= 2 and all(micro_names(asked) for asked in asking)
 
 
-@pytest.mark.parametrize("name", sorted(set(known_suites()) - {"churn", "peers"}))
+LONG = {"churn", "peers", "ci", "full", "tuning"}
+
+
+@pytest.mark.parametrize("name", sorted(set(known_suites()) - LONG))
 def test_a_suite_on_one_topic_has_seconds_per_point_and_names_its_claim(name: str) -> None:
     suite = load_suite(name)
     measured = seconds(suite["warmup"]) + seconds(suite["duration"])
