@@ -9,6 +9,7 @@ from pathlib import Path
 
 from spawnpool import paths
 from spawnpool.child import Interruption
+from spawnpool.cool_down import CoolDown
 from spawnpool.documents import Json
 from spawnpool.errors import UsageError
 from spawnpool.finding import LIMITED, MISSING, OK, Finding, not_tried
@@ -131,7 +132,8 @@ def run(interruption: Interruption) -> Json | None:
     check_driver(suite)
     check_options(suite)
     planned = PlannedTrial("churn", {"connections": 16}, "thread-per-connection", 0, 0)
-    return run_trial(program, trial_spec(suite, planned, 1), ResultSchema(), interruption)
+    spec = trial_spec(suite, planned, 1)
+    return run_trial(program, spec, ResultSchema(), interruption, CoolDown())
 
 
 def judge(result: Json) -> list[Finding]:

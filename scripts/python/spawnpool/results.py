@@ -75,8 +75,10 @@ class ResultSchema:
         except UsageError as error:
             raise InvalidResult(f"suite.metrics: {error}") from error
 
-    def failed_trial(self, spec: Json, started_at: str, code: str, message: str) -> Json:
-        """The TrialResult of a trial that gave none itself."""
+    def failed_trial(
+        self, spec: Json, started_at: str, code: str, message: str, **known: Any
+    ) -> Json:
+        """The TrialResult of a trial that gave none itself; all is null but what is known of it."""
         trial = {
             "target": spec["target"]["name"],
             "scenario": spec["scenario"]["name"],
@@ -84,6 +86,7 @@ class ResultSchema:
             "status": "failed",
             "reasons": [{"code": code, "message": message}],
             "started_at": started_at,
+            "before": None,
             "elapsed_s": None,
             "warmup_s": None,
             "window_s": None,
@@ -95,6 +98,7 @@ class ResultSchema:
             "server": _nulls(self._properties["server"]),
             "machine": _nulls(self._properties["machine"]),
             "shutdown": None,
+            **known,
         }
         reason = f"{code}: {message}"
         return {**trial, "unmeasured": {path: reason for path in _null_paths(trial)}}

@@ -9,6 +9,7 @@ from spawnpool.begin import begun_result, new_result
 from spawnpool.calibration import calibration_plan, calibration_suite
 from spawnpool.child import Interruption
 from spawnpool.context import gather_context, utc_now
+from spawnpool.cool_down import CoolDown
 from spawnpool.documents import Json
 from spawnpool.dry_run import print_plan
 from spawnpool.durations import seconds
@@ -99,6 +100,7 @@ class _Steps:
         self._result, self._suite = result, result["suite"]
         self._schema, self._build, self._recorder = schema, build, recorder
         self._interruption, self._report = interruption, report
+        self._cool_down = CoolDown()
         self._started = time.monotonic()
         self.over_budget = False
 
@@ -162,7 +164,7 @@ class _Steps:
             trial = self._schema.failed_trial(spec, utc_now(), "no-saturation", words)
         else:
             binary = paths.binary("spawnpool-trial")
-            trial = run_trial(binary, spec, self._schema, self._interruption)
+            trial = run_trial(binary, spec, self._schema, self._interruption, self._cool_down)
         return None if trial is None else {**trial, "point": planned.point}
 
 

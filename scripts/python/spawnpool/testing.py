@@ -53,6 +53,7 @@ def example_trial(planned: PlannedTrial, load: Json, rate: float, draw: random.R
         "status": "valid",
         "reasons": [],
         "started_at": "2026-01-01T00:00:00.123Z",
+        "before": {"time_wait": 16_360, "orphans": 0, "waited_s": 0.0, "settled": True},
         "elapsed_s": 1.6,
         "warmup_s": 0.3,
         "window_s": 1.0004,
