@@ -53,7 +53,9 @@ def _judge(name: str, event: tuple[int, int], follows: str) -> Finding:
         try:
             counted = count(event, EXCLUDE_KERNEL)
         except OSError as again:
-            return Finding(name, MISSING, WHY.get(again.errno or 0, str(again)), follows, mend=mend)
+            why = WHY.get(again.errno or 0, str(again))
+            allows = mend if again.errno in NOT_ALLOWED else ""
+            return Finding(name, MISSING, why, follows, mend=allows)
         return Finding(name, LIMITED, "of user code only", follows, mend=mend)
     if counted == 0:
         return Finding(name, MISSING, "the kernel opens the counter, and it stands still", follows)
