@@ -69,6 +69,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     return compare(
         CompareOptions(
             result=arguments.result,
+            bases=arguments.bases,
             targets=arguments.targets,
             strict=arguments.strict,
             format=arguments.format,
@@ -186,11 +187,12 @@ def _parser() -> argparse.ArgumentParser:
 
     compare = commands.add_parser(
         "compare",
-        help="judge the targets of a result",
-        description="Judges every target of a result against the first, in pairs of adjacent trials.",
+        help="judge the targets of a result, or a result by runs of its base",
+        description="Judges every target of RESULT against the first, in pairs of adjacent trials; or, with BASE, each against itself in those runs: sampled metrics need several, better 6 than 3.",
         epilog="Exit status: 0 no gated metric regressed; 1 one did; 2 a mistake in what was asked, or data that cannot be judged; 3 with --strict, a gated metric of which nothing can be told.",
     )
     compare.add_argument("result", type=Path, metavar="RESULT")
+    compare.add_argument("bases", type=Path, nargs="*", metavar="BASE", help="runs of the base")
     compare.add_argument(
         "--targets", type=_names, metavar="A,B", help="only these; the first is the base"
     )
@@ -199,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument(
         "--format",
-        choices=("table", "json"),
+        choices=("table", "json", "markdown", "junit", "github"),
         default="table",
         help="of the output (default: table)",
     )

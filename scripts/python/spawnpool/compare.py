@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spawnpool.between import Run, between
 from spawnpool.compare_formats import FORMATS
 from spawnpool.comparison import within
 from spawnpool.results import ResultSchema, read_result
@@ -14,6 +15,7 @@ class CompareOptions:
     """The command line of `compare`; None where an option is not given."""
 
     result: Path
+    bases: Sequence[Path] = ()
     targets: Sequence[str] | None = None
     strict: bool = False
     format: str = "table"
@@ -22,9 +24,15 @@ class CompareOptions:
 
 def compare(options: CompareOptions) -> int:
     """Prints the comparison, or the table where it goes to a file; each fault is a line on stderr.
-    Returns the exit status. UsageError when the file is no result."""
-    result = read_result(options.result, ResultSchema())
-    comparison = within(options.result, result, options.targets)
+    Returns the exit status. UsageError when a file is no result, or what was asked cannot be."""
+    schema = ResultSchema()
+    result, *bases = (
+        Run(path, read_result(path, schema)) for path in [options.result, *options.bases]
+    )
+    if bases:
+        comparison = between(result, bases, options.targets)
+    else:
+        comparison = within(result.path, result.result, options.targets)
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         with options.out.open("w", encoding="utf-8") as file:

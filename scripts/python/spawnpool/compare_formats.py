@@ -1,9 +1,10 @@
 """A comparison for people, for programs and for what CI shows."""
 import json
-from collections.abc import Callable, Iterator
-from itertools import groupby
+import re
+from collections.abc import Callable
 from typing import TextIO
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.measure import Measurement
@@ -12,7 +13,8 @@ from rich.text import Text
 
 from spawnpool.comparison import Comparison, Line
 from spawnpool.documents import Json
-from spawnpool.table import NOT_KNOWN, interval_words, number, ratio_words
+from spawnpool.compare_ci import write_github, write_junit
+from spawnpool.compare_words import Group, cells, conclusion, explanations, groups, header
 from spawnpool.verdicts import GATE_ALPHA, Verdict
 
 COMPARISON_SCHEMA_VERSION = 1
@@ -23,66 +25,11 @@ STYLES = {
     Verdict.EQUIVALENT: "",
     None: "dim",
 }
-COLUMNS = ("metric", "ratio", "interval", "n", "verdict", "would find")
-
-
-def groups(comparison: Comparison) -> Iterator[tuple[str, str, str, list[Line]]]:
-    """The lines by place, base and target: what makes one table."""
-    for (place, base, target), lines in groupby(
-        comparison.lines, key=lambda line: (line.place, line.base, line.target)
-    ):
-        yield place, base, target, list(lines)
-
-
-def conclusion(comparison: Comparison) -> str:
-    """All verdicts in a line."""
-    counts = comparison.verdicts()
-    told = [f"{counts[verdict]} {verdict.value}" for verdict in Verdict if counts[verdict]]
-    if not told:
-        return "no metric is gated"
-    return f"{sum(counts.values())} gated: {', '.join(told)}"
-
-
-def explanations(comparison: Comparison) -> list[str]:
-    """What a reader has to know, a line each."""
-    lines = [
-        "ratio: target / base, the median over n pairs of adjacent trials, with the sign test's interval "
-        "of at least 95 %. A verdict has to be sure for all gated metrics together: of runs that compare "
-        f"equal servers at most {GATE_ALPHA / 2:.0%} tell a regression. would find: the change for the "
-        "worse that a run like this one finds in 4 of 5 cases. Exact metrics are counted and compared as "
-        "they are; those without a verdict are not gated."
-    ]
-    reasons: dict[str, list[str]] = {}
-    for line in comparison.lines:
-        if line.judgement.verdict == Verdict.INCONCLUSIVE and line.judgement.reason:
-            where = f"{line.metric.label} ({line.place}, {line.target})"
-            reasons.setdefault(line.judgement.reason, []).append(where)
-    for reason, metrics in reasons.items():
-        more = f" and {len(metrics) - 1} more" if len(metrics) > 1 else ""
-        lines.append(f"cannot tell {metrics[0]}{more}: {reason}")
-    return lines + comparison.notes
-
-
-def cells(line: Line) -> tuple[str, ...]:
-    """The words of a line below COLUMNS, with the two values after the metric."""
-    judged = line.judgement
-    exact = line.gate.kind == "exact"
-    least = judged.least_effect
-    return (
-        line.metric.title,
-        number(line.base_value),
-        number(line.target_value),
-        NOT_KNOWN if judged.ratio is None else ratio_words(judged.ratio),
-        "exact" if exact else interval_words(judged.interval),
-        NOT_KNOWN if exact else str(judged.pairs),
-        line.word,
-        "" if least is None else f"{100 * least:.3g} %",
-    )
 
 
 def write_table(comparison: Comparison, strict: bool, file: TextIO) -> None:
     """Tables for a terminal, as wide as they have to be, and the conclusion."""
-    tables = [_table(*group) for group in groups(comparison)]
+    tables = [_table(group) for group in groups(comparison)]
     endless = Console(width=10_000)
     widths = [Measurement.get(endless, endless.options, table).maximum for table in tables]
     console = Console(file=file, width=max([*widths, 100]), highlight=False)
@@ -92,12 +39,12 @@ def write_table(comparison: Comparison, strict: bool, file: TextIO) -> None:
         console.print(Text(note), width=100)
 
 
-def _table(place: str, base: str, target: str, lines: list[Line]) -> Table:
-    table = Table(title=place, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    for header in (COLUMNS[0], base, target, *COLUMNS[1:]):
-        justify = "left" if header in ("metric", "verdict") else "right"
-        table.add_column(header, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for line in lines:
+def _table(group: Group) -> Table:
+    table = Table(title=group.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for name in header(group):
+        left = name in ("metric", "verdict")
+        table.add_column(name, justify="left" if left else "right", no_wrap=True)
+    for line in group.lines:
         words = [Text(cell) for cell in cells(line)]
         words[-2].stylize(STYLES[line.judgement.verdict])
         table.add_row(*words)
@@ -109,6 +56,7 @@ def document(comparison: Comparison, strict: bool) -> Json:
     return {
         "schema_version": COMPARISON_SCHEMA_VERSION,
         "result": str(comparison.result),
+        "bases": [str(base) for base in comparison.bases],
         "strict": strict,
         "status": comparison.status(strict),
         "alpha": GATE_ALPHA,
@@ -132,7 +80,7 @@ def _line(line: Line) -> Json:
         "margin": line.gate.margin,
         "base_median": line.base_value,
         "target_median": line.target_value,
-        "pairs": judged.pairs,
+        "n": judged.n,
         "ratio": judged.ratio,
         "interval": judged.interval,
         "coverage": judged.coverage,
@@ -151,7 +99,33 @@ def write_json(comparison: Comparison, strict: bool, file: TextIO) -> None:
     file.write("\n")
 
 
+def write_markdown(comparison: Comparison, strict: bool, file: TextIO) -> None:
+    """A page for the summary of a job."""
+    environment = Environment(
+        loader=PackageLoader("spawnpool", "."),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: _MARKDOWN.sub(r"\\\1", str(value)),  # of every {{ expression }}
+    )
+    page = environment.get_template("compare.md.j2").render(
+        conclusion=conclusion(comparison),
+        faults=comparison.faults,
+        groups=groups(comparison),
+        header=header,
+        cells=cells,
+        notes=explanations(comparison),
+    )
+    file.write(page)
+
+
+# What Markdown, or the HTML in it, takes for something else than text.
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#&~])")
+
 FORMATS: dict[str, Callable[[Comparison, bool, TextIO], None]] = {
     "table": write_table,
     "json": write_json,
+    "markdown": write_markdown,
+    "junit": write_junit,
+    "github": write_github,
 }

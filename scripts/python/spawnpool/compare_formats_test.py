@@ -1,12 +1,15 @@
 import io
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft7Validator
 
-from spawnpool.compare_formats import FORMATS, cells, conclusion, explanations
+from spawnpool.compare_formats import FORMATS
+from spawnpool.compare_words import cells, conclusion, explanations, groups, header
 from spawnpool.comparison import Comparison, within
 from spawnpool.documents import Json, load_schema
 from spawnpool.paths import RESULTS
@@ -92,3 +95,27 @@ def test_json_has_the_numbers_of_a_verdict(slower: Comparison) -> None:
     assert told["interval"] == list(judged.interval)
     assert told["gate_interval"] == list(judged.gate_interval)
     assert told["least_effect"] == judged.least_effect and judged.least_effect is not None
+
+
+def _cells(row: str) -> list[str]:
+    return re.split(r"(?<!\\)\|", row)
+
+
+def test_markdown_has_a_table_for_each_group(slower: Comparison) -> None:
+    text = _written("markdown", slower)
+    assert text.startswith(f"### {conclusion(slower)}\n")
+    assert text.count("\n| :-- | --: |") == len(groups(slower)) == 3
+    rows = [row for row in text.splitlines() if row.startswith("|")]
+    assert len(rows) == 3 * 2 + len(slower.lines)
+    assert {len(_cells(row)) for row in rows} == {len(header(groups(slower)[0])) + 2}
+    for line in slower.lines:
+        assert "| " + " | ".join(cells(line)) + " |" in text
+    assert "\n- keep-alive, connections 16: 19 of 20 pairs of " in text
+
+
+def test_markdown_takes_names_and_reasons_as_text() -> None:
+    comparison = _comparison(_faulty())
+    strange = "a|b <script> `x` *y* _z_ [u](v) #1 &amp; \\"
+    text = _written("markdown", replace(comparison, notes=[strange], faults=[strange]))
+    escaped = r"a\|b \<script\> \`x\` \*y\* \_z\_ \[u\](v) \#1 \&amp; \\"
+    assert text.count(f"\n- {escaped}\n") == 2

@@ -1,4 +1,4 @@
-"""Comparisons: the targets of a result against each other, with a verdict for each metric that is gated."""
+"""Comparisons: two targets, metric by metric, with a verdict for each metric that is gated."""
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from spawnpool.documents import Json
 from spawnpool.errors import UsageError, unknown
 from spawnpool.load import point_title
 from spawnpool.metrics import METRICS, Gate, Metric, gates, shown, varies
-from spawnpool.statistics import pair_logs
+from spawnpool.statistics import Pairs, Runs, pair_logs
 from spawnpool.summary import Rounds, paired_values, places, valid_pairs
 from spawnpool.verdicts import Exact, Judgement, Noisy, Question, Unanswerable, Verdict
 from spawnpool.verdicts import estimate, exit_status, gate
@@ -51,12 +51,14 @@ class Line:
 @dataclass(frozen=True)
 class Comparison:
     """What `compare` found: a line for each metric worth one, in the order of the suite; notes for the
-    reader; and faults of the data, for which no verdict stands."""
+    reader; and faults of the data, for which no verdict stands. With `bases` the result was compared
+    with these runs, without them its own targets in pairs."""
 
     result: Path
     lines: list[Line]
     notes: list[str]
     faults: list[str]
+    bases: Sequence[Path] = ()
 
     def verdicts(self) -> Counter[Verdict]:
         """How many of the gated lines have which verdict."""
@@ -73,39 +75,54 @@ def within(path: Path, result: Json, targets: Sequence[str] | None = None) -> Co
     of every other. `result` has a summary of its trials. UsageError where there are not two targets.
     """
     base, *others = _chosen(result["suite"], targets)
-    judged = gates(result["suite"])
-    asked = {entry["path"] for entry in result["suite"].get("metrics", [])}
     drafts: list[Draft] = []
-    notes = list(_unfinished(result))
+    notes = list(unfinished(result))
     faults: list[str] = []
     for (scenario, point, rounds), entry in zip(
         places(result["suite"], result["trials"]), result["summary"], strict=True
     ):
         told = {target["target"]: target["metrics"] for target in entry["targets"]}
-        rows = shown(entry)
         for other in others:
             pairs = valid_pairs(rounds[base], rounds[other])
             lost = _lost(
                 point_title(scenario, point), (base, other), rounds, entry["pairs_planned"]
             )
             (notes if pairs else faults).extend(lost)
-            for metric in METRICS:
+            for metric, how in lines_worth(result["suite"], entry, (told[base], told[other])):
                 sides = (told[base][metric.path], told[other][metric.path])
-                known = any(side["median"] is not None for side in sides)
-                how = judged[metric.path]
-                if how.kind == "shown":
-                    worth_a_line = known and metric in rows
-                else:
-                    worth_a_line = known or metric.path in asked
-                if worth_a_line:
-                    drafts.append(Draft(scenario, point, base, other, metric, how, sides, pairs))
+                sample = _paired_sample(paired_values(metric, pairs))
+                drafts.append(Draft(scenario, point, base, other, metric, how, sides, sample))
     lines, varying = judge(drafts)
     return Comparison(path, lines, notes, faults + varying)
 
 
+def lines_worth(
+    suite: Json, entry: Json, sides: tuple[Json, Json]
+) -> Iterator[tuple[Metric, Gate]]:
+    """The metrics that are worth a line at an entry of a summary, and how each is judged: those shown
+    there, those gated that one of the sides has, and those that the suite asks to gate. The sides are
+    the `metrics` of two targets."""
+    rows, judged = shown(entry), gates(suite)
+    asked = {asking["path"] for asking in suite.get("metrics", [])}
+    for metric in METRICS:
+        known = any(side[metric.path]["median"] is not None for side in sides)
+        gate_ = judged[metric.path]
+        wanted = metric in rows if gate_.kind == "shown" else known or metric.path in asked
+        if wanted and (known or gate_.kind != "shown"):
+            yield metric, gate_
+
+
+def _paired_sample(values: list[tuple[float, float]]) -> Pairs | None:
+    """None where a value has no logarithm: no ground to leave its pair out."""
+    if any(min(pair) <= 0 for pair in values):
+        return None
+    return Pairs(pair_logs([a for a, _ in values], [b for _, b in values]))
+
+
 @dataclass(frozen=True)
 class Draft:
-    """A line without its judgement. `sides` are base and target as the summary tells them."""
+    """A line without its judgement. `sides` are base and target as a summary tells them; the sample is
+    None where a value has no logarithm."""
 
     scenario: str
     point: Json
@@ -114,31 +131,37 @@ class Draft:
     metric: Metric
     gate: Gate
     sides: tuple[Json, Json]
-    pairs: list[tuple[Json, Json]]
+    sample: Pairs | Runs | None
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What the sides are called: between runs the target has one name."""
+        if self.base == self.target:
+            return f"{self.base} in the base", self.target
+        return self.base, self.target
 
     def question(self) -> Question | None:
         """What is to be judged; None where the metric is only shown."""
         kind, margin = self.gate.kind, self.gate.margin
         if kind == "shown" or margin is None or self.metric.better is None:
             return None
-        for name, side in zip((self.base, self.target), self.sides):
-            if side["median"] is None:
-                return Unanswerable(f"not known of {name}: {side['reason']}")
+        missing = self.missing()
+        if missing is not None:
+            return Unanswerable(missing)
         if kind == "exact":
             if any(self.varying()):
                 return Unanswerable("it varies between trials")
             base, target = (side["median"] for side in self.sides)
             return Exact(self.metric.better, margin, base, target)
-        values = paired_values(self.metric, self.pairs)
-        if any(min(pair) <= 0 for pair in values):
+        if self.sample is None:
             return Unanswerable(NO_LOGARITHM)
-        return Noisy(self.metric.better, margin, pair_logs(*_columns(values)))
+        return Noisy(self.metric.better, margin, self.sample)
 
     def varying(self) -> Iterator[str]:
         """The targets between whose trials a metric that is gated as exact varies, with its range."""
         if self.gate.kind != "exact" or self.gate.margin is None:
             return
-        for name, side in zip((self.base, self.target), self.sides):
+        for name, side in zip(self.names, self.sides):
             ends = (side["min"], side["max"])
             if side["median"] is not None and varies(ends, self.gate.margin):
                 yield (
@@ -146,12 +169,21 @@ class Draft:
                     f"between trials, {ends[0]:g} to {ends[1]:g}, though it is gated as exact"
                 )
 
+    def missing(self) -> str | None:
+        """Why a side has no value; None where both have."""
+        for name, side in zip(self.names, self.sides):
+            if side["median"] is None:
+                return f"not known of {name}: {side['reason']}"
+        return None
+
     def shown(self) -> Judgement:
         """What is told of a metric without a verdict."""
-        values = paired_values(self.metric, self.pairs)
-        if any(min(pair) <= 0 for pair in values):
+        missing = self.missing()
+        if missing is not None:
+            return Judgement(None, reason=missing)
+        if self.sample is None:
             return Judgement(None, reason=NO_LOGARITHM)
-        return estimate(pair_logs(*_columns(values)))
+        return estimate(self.sample)
 
     def line(self, judgement: Judgement) -> Line:
         """The line with its judgement."""
@@ -172,10 +204,6 @@ def judge(drafts: Sequence[Draft]) -> tuple[list[Line], list[str]]:
     return lines, list(faults)
 
 
-def _columns(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    return [a for a, _ in pairs], [b for _, b in pairs]
-
-
 def _chosen(suite: Json, targets: Sequence[str] | None) -> list[str]:
     """The names of the targets to compare, the base first."""
     names = [target["name"] for target in suite["targets"]]
@@ -191,7 +219,8 @@ def _chosen(suite: Json, targets: Sequence[str] | None) -> list[str]:
     return chosen
 
 
-def _unfinished(result: Json) -> Iterator[str]:
+def unfinished(result: Json) -> Iterator[str]:
+    """A note where trials of the plan are not there."""
     ran, planned = len(result["trials"]), len(result["suite"]["planned"])
     if ran < planned:
         yield f"the run is not at its end: {ran} of {planned} trials are there"

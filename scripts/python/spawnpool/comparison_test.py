@@ -60,7 +60,7 @@ def test_a_faster_target_is_told_with_its_numbers(result: Json) -> None:
     assert line.base_value == statistics.median(base.values())
     assert line.judgement.ratio == pytest.approx(math.sqrt(ratios[9] * ratios[10]))
     assert line.judgement.interval == pytest.approx((ratios[5], ratios[14]))
-    assert line.judgement.pairs == 20
+    assert line.judgement.n == 20
 
 
 def test_targets_change_places_and_so_do_the_words(result: Json) -> None:
@@ -122,7 +122,7 @@ def test_pairs_that_were_lost_are_said(result: Json) -> None:
     fail(_trials(result, POOL)[0], "error-share", "too many errors")
     fail(_trials(result, BASE)[7], "generator-bound", "no time left")
     comparison = _compared(result)
-    assert _line(comparison, THROUGHPUT).judgement.pairs == 18
+    assert _line(comparison, THROUGHPUT).judgement.n == 18
     assert comparison.notes == [
         "keep-alive, connections 16: 18 of 20 pairs of thread-per-connection and worker-pool are "
         "valid: 1 x thread-per-connection invalid (generator-bound), 1 x worker-pool invalid "
@@ -143,7 +143,7 @@ def test_too_few_pairs_tell_nothing(result: Json) -> None:
         fail(trial, "error-share", "too many errors")
     comparison = _compared(result)
     judged = _line(comparison, THROUGHPUT).judgement
-    assert (judged.verdict, judged.pairs) == (Verdict.INCONCLUSIVE, 5)
+    assert (judged.verdict, judged.n) == (Verdict.INCONCLUSIVE, 5)
     assert judged.reason == "5 pairs: an interval needs 6"
     assert (comparison.status(strict=False), comparison.status(strict=True)) == (0, 3)
 

@@ -1,8 +1,8 @@
-"""The ratio of two targets from pairs of adjacent trials: its sign-test interval, and how sure it is
-that the true ratio lies beyond a bound.
+"""The ratio of two targets: its interval, and how sure it is that the true ratio lies beyond a bound.
+From pairs of adjacent trials by the sign test, from whole runs by the spread of the base's runs.
 
-The functions of arrays take the pairs along the last axis, so that a simulation can judge thousands of
-runs at once by the code that judges one. All are free of state."""
+The functions of arrays take the pairs, or runs, along the last axis, so that a simulation can judge
+thousands of comparisons at once by the code that judges one. All are free of state."""
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy
 from numpy.typing import NDArray
 from scipy.special import bdtr  # the binomial distribution function
-from scipy.special import betaincinv, ndtri
+from scipy.special import betaincinv, nctdtrinc, ndtri, stdtr, stdtrit
 
 Array = NDArray[numpy.float64]
 
+POWER = 0.8  # of the least detectable effect
 MINIMUM_PAIRS = 6  # with fewer, no interval of order statistics reaches 95 %
 
 
@@ -88,7 +89,7 @@ def holm(p: Array, alpha: float) -> tuple[NDArray[numpy.bool_], Array]:
 
 
 def least_effect(
-    spread: float, n: int, alpha: float, margin: float, power: float = 0.8
+    spread: float, n: int, alpha: float, margin: float, power: float = POWER
 ) -> float | None:
     """The true ln(ratio) from which on the interval for alpha of n pairs lies beyond the margin with
     this power, where d is normal with this standard deviation. None when n is too small for alpha.
@@ -100,6 +101,102 @@ def least_effect(
     if k == 0:
         return None
     return margin + spread * float(ndtri(betaincinv(n + 1 - k, k, power)))
+
+
+class Pairs:
+    """A sample of ln(ratio) from pairs of adjacent trials, in any order: an array with the pairs along
+    its last axis."""
+
+    def __init__(self, logs: Array) -> None:
+        self.logs = logs
+
+    @property
+    def n(self) -> int:
+        """The number of pairs."""
+        return self.logs.shape[-1]
+
+    @property
+    def center(self) -> Array:
+        """The estimate of the true ln(ratio); there is at least one pair."""
+        return numpy.asarray(numpy.median(self.logs, axis=-1))
+
+    def interval(self, alpha: float) -> tuple[Array, Array] | None:
+        """The sign_interval()."""
+        return sign_interval(self.logs, alpha)
+
+    def coverage(self, alpha: float) -> float:
+        """The probability with which the interval holds the truth: at least 1 - alpha."""
+        return sign_coverage(self.n, alpha)
+
+    def p_above(self, bound: float) -> Array:
+        """The one-sided p-value against "the true ln(ratio) is at most the bound"."""
+        return p_above(self.logs, bound)
+
+    def p_below(self, bound: float) -> Array:
+        """The same against "at least the bound"."""
+        return p_below(self.logs, bound)
+
+    def least_effect(self, alpha: float, margin: float) -> float | None:
+        """The least_effect() of a single sample with this spread."""
+        if self.n < 2:
+            return None
+        return least_effect(float(numpy.std(self.logs, ddof=1)), self.n, alpha, margin)
+
+
+class Runs:
+    """A sample of ln(ratio) from whole runs: `base` are ln(median) of several runs of the base, along the
+    last axis, `target` that of the run that is compared with them.
+
+    Trials of one run share the mood of the machine on that day, so that their spread says nothing of how
+    runs differ; the runs of the base do. The interval is the prediction interval for one more run of the
+    base (G. J. Hahn & W. Q. Meeker, Statistical Intervals, 4.7), which assumes that ln(median) is about
+    normal from run to run. Of one run, or of runs that do not differ at all, there is none."""
+
+    def __init__(self, base: Array, target: Array) -> None:
+        self._away: Array = target - base.mean(axis=-1)
+        self.n = base.shape[-1]
+        if self.n > 1:
+            spread: Array = numpy.std(base, axis=-1, ddof=1) * math.sqrt(1 + 1 / self.n)
+            self._scale = numpy.where(spread > 0, spread, numpy.inf)
+
+    @property
+    def center(self) -> Array:
+        """The estimate of the true ln(ratio)."""
+        return self._away
+
+    def interval(self, alpha: float) -> tuple[Array, Array] | None:
+        """The prediction interval, moved to the ratio."""
+        if self.n < 2 or not numpy.isfinite(self._scale).all():
+            return None
+        reach = self._scale * stdtrit(self.n - 1, 1 - alpha / 2)
+        low: Array = self._away - reach
+        return low, self._away + reach
+
+    def coverage(self, alpha: float) -> float:
+        """The probability with which the interval holds the truth."""
+        return 1 - alpha
+
+    def p_above(self, bound: float) -> Array:
+        """The one-sided p-value against "the true ln(ratio) is at most the bound"."""
+        if self.n < 2:
+            return numpy.ones(self._away.shape)
+        beyond: Array = stdtr(self.n - 1, (bound - self._away) / self._scale)
+        return beyond
+
+    def p_below(self, bound: float) -> Array:
+        """The same against "at least the bound"."""
+        if self.n < 2:
+            return numpy.ones(self._away.shape)
+        beyond: Array = stdtr(self.n - 1, (self._away - bound) / self._scale)
+        return beyond
+
+    def least_effect(self, alpha: float, margin: float) -> float | None:
+        """The true ln(ratio) from which on the interval for alpha lies beyond the margin in 4 of 5
+        cases, if runs spread as those of the base do."""
+        if self.interval(alpha) is None:
+            return None
+        reach = stdtrit(self.n - 1, 1 - alpha / 2)
+        return margin + float(self._scale) * float(nctdtrinc(self.n - 1, 1 - POWER, reach))
 
 
 def paired_ratio(base: Sequence[float], other: Sequence[float], alpha: float = 0.05) -> Ratio:

@@ -1,9 +1,11 @@
 import math
 import random
 
+import numpy
 import pytest
+from scipy import stats
 
-from spawnpool.statistics import MINIMUM_PAIRS, paired_ratio, sign_test_rank
+from spawnpool.statistics import MINIMUM_PAIRS, Runs, paired_ratio, sign_test_rank
 
 
 # The published ranks k (and n + 1 - k) of the 95 % interval for a median.
@@ -67,3 +69,23 @@ def test_interval_covers_the_truth_as_promised() -> None:
 def test_sides_of_different_length_are_refused() -> None:
     with pytest.raises(ValueError):
         paired_ratio([1.0, 2.0], [1.0])
+
+
+def test_a_run_is_judged_by_the_prediction_interval_of_the_others() -> None:
+    base = numpy.array([0.01, -0.02, 0.03, 0.0, -0.01])
+    runs = Runs(base, numpy.array(0.1))
+    # The slope from the base to the one more run is the same, by another way.
+    test = stats.linregress([0] * 5 + [1], [*base, 0.1], alternative="greater")
+    assert float(runs.p_above(0.0)) == pytest.approx(test.pvalue)
+    assert float(runs.p_below(0.0)) == pytest.approx(1 - test.pvalue)
+    assert float(runs.center) == pytest.approx(0.1 - base.mean())
+    interval = runs.interval(2 * test.pvalue)
+    assert interval is not None and float(interval[0]) == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("base", [[0.3], [0.3, 0.3, 0.3]])
+def test_runs_that_tell_nothing_of_their_spread(base: list[float]) -> None:
+    runs = Runs(numpy.array(base), numpy.array(1.0))
+    assert runs.interval(0.05) is None and runs.least_effect(0.05, 0.0) is None
+    assert float(runs.p_above(0.1)) >= 0.5 and float(runs.p_below(0.1)) >= 0.5
+    assert float(runs.center) == pytest.approx(0.7)

@@ -6,8 +6,7 @@ point. `gate` answers all of one run together:
 - Noisy: with M = ln(1 + margin), the true ratio is worse beyond M on its bad side, better beyond M on its
   good side, and equivalent within. Worse and better hold for a whole run: in at most GATE_ALPHA of all
   runs does one of them say what is not so, in half of these that it is worse (Holm's method over the
-  two-sided sign-test p-values against the margins; S. Holm, Scand. J. Statist. 6, 1979). This is the
-  interval's lying beyond the margin as a whole, at the level that Holm's method asks. So whoever runs
+  two-sided p-values against the margins; S. Holm, Scand. J. Statist. 6, 1979). This is the interval's lying beyond the margin as a whole, at the level that Holm's method asks. So whoever runs
   identical servers is told of a regression in at most 1 % of runs, however noisy the machine, and in
   next to none where the noise is not far above the margin.
 - Equivalent: the interval of 95 % lies within the margins. That all gated metrics are is told by each at
@@ -23,8 +22,7 @@ from enum import Enum
 import numpy
 from numpy.typing import NDArray
 
-from spawnpool.statistics import Array, MINIMUM_PAIRS, holm, least_effect, p_above, p_below
-from spawnpool.statistics import sign_coverage, sign_interval
+from spawnpool.statistics import MINIMUM_PAIRS, Array, Pairs, Runs, holm
 
 # With 0.05, as for intervals, noise far above the margin would let 2.5 % of runs find a regression
 # between identical servers.
@@ -45,12 +43,12 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Noisy:
-    """A sampled metric: `logs` are ln(target/base) of the pairs in any order, `better` is "higher" or
-    "lower", `margin` a relative difference (0.05)."""
+    """A sampled metric: `sample` tells of ln(target/base), `better` is "higher" or "lower", `margin` a
+    relative difference (0.05)."""
 
     better: str
     margin: float
-    logs: Array
+    sample: Pairs | Runs
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ class Judgement:
     its own coverage, is the one that has to lie beyond the margin as a whole: wider the more metrics a
     run gates. `least_effect` is the relative change for the worse (0.12: 12 %) that a run like this one
     finds in 4 of 5 cases. Each is None where there are too few pairs for it, and all are of an exact
-    metric. `verdict` is None where none was asked for, and `reason` says why it is inconclusive or a
+    metric. `n` counts the pairs, or the runs of the base. `verdict` is None where none was asked for, and `reason` says why it is inconclusive or a
     number missing."""
 
     verdict: Verdict | None
@@ -91,20 +89,28 @@ class Judgement:
     gate_interval: tuple[float, float] | None = None
     gate_coverage: float | None = None
     least_effect: float | None = None
-    pairs: int = 0
+    n: int = 0
     reason: str | None = None
 
 
-def estimate(logs: Array) -> Judgement:
+def estimate(sample: Pairs | Runs) -> Judgement:
     """Ratio and interval of a sampled metric, without a verdict."""
-    n = len(logs)
-    if n == 0:
+    if sample.n == 0:
         return Judgement(None, reason="no pair of valid trials has it")
-    told = Judgement(None, ratio=math.exp(float(numpy.median(logs))), pairs=n)
-    interval = _ratios(sign_interval(logs, SHOWN_ALPHA))
+    told = Judgement(None, ratio=math.exp(sample.center), n=sample.n)
+    interval = _ratios(sample.interval(SHOWN_ALPHA))
     if interval is None:
-        return replace(told, reason=f"{_pairs(n)}: an interval needs {MINIMUM_PAIRS}")
-    return replace(told, interval=interval, coverage=sign_coverage(n, SHOWN_ALPHA))
+        return replace(told, reason=_too_small(sample))
+    return replace(told, interval=interval, coverage=sample.coverage(SHOWN_ALPHA))
+
+
+def _too_small(sample: Pairs | Runs) -> str:
+    """Why a sample has no interval."""
+    if isinstance(sample, Pairs):
+        return f"{_pairs(sample.n)}: an interval needs {MINIMUM_PAIRS}"
+    if sample.n == 1:
+        return "one run of the base does not tell how runs differ: give several, better 6 than 3"
+    return "the runs of the base do not differ at all, so how runs differ is not known"
 
 
 def gate(questions: Sequence[Question], alpha: float = GATE_ALPHA) -> list[Judgement]:
@@ -130,17 +136,16 @@ VERDICTS = (Verdict.INCONCLUSIVE, Verdict.EQUIVALENT, Verdict.IMPROVED, Verdict.
 
 
 def evidence(question: Noisy) -> tuple[Array, Array, NDArray[numpy.bool_]]:
-    """For samples along the last axis of `logs`: the one-sided p-values of "beyond the margin on the bad
-    side" and "on the good side", and whether the 95 % interval lies within the margins."""
-    logs, bound = question.logs, math.log1p(question.margin)
-    if question.better == "higher":
-        logs = -logs
-    interval = sign_interval(logs, SHOWN_ALPHA)
+    """The one-sided p-values of "beyond the margin on the bad side" and "on the good side", and whether
+    the 95 % interval lies within the margins; for each of the sample's comparisons."""
+    sample, bound = question.sample, math.log1p(question.margin)
+    above, below = sample.p_above(bound), sample.p_below(-bound)
+    interval = sample.interval(SHOWN_ALPHA)
     if interval is None:
-        within = numpy.zeros(logs.shape[:-1], dtype=bool)
+        within = numpy.zeros(above.shape, dtype=bool)
     else:
         within = (interval[0] >= -bound) & (interval[1] <= bound)
-    return p_above(logs, bound), p_below(logs, -bound), within
+    return (below, above, within) if question.better == "higher" else (above, below, within)
 
 
 def decide(
@@ -179,17 +184,17 @@ def _count(question: Exact | Unanswerable) -> Judgement:
 
 def _sample(question: Noisy, verdict: Verdict, level: float, first_level: float) -> Judgement:
     """`first_level` is the one at which a run's clearest difference is tested."""
-    logs, n = question.logs, len(question.logs)
-    told = replace(estimate(logs), verdict=verdict)
-    gate_interval = _ratios(sign_interval(logs, level)) if n else None
-    if gate_interval is not None:
-        told = replace(told, gate_interval=gate_interval, gate_coverage=sign_coverage(n, level))
-        spread = float(numpy.std(logs, ddof=1))
-        least = least_effect(spread, n, first_level, math.log1p(question.margin))
+    sample = question.sample
+    told = replace(estimate(sample), verdict=verdict)
+    interval = _ratios(sample.interval(level))
+    if interval is not None:
+        told = replace(told, gate_interval=interval, gate_coverage=sample.coverage(level))
+        least = sample.least_effect(first_level, math.log1p(question.margin))
         told = replace(told, least_effect=None if least is None else math.expm1(least))
     elif told.reason is None and verdict == Verdict.INCONCLUSIVE:
         needed = pairs_needed(first_level)
-        told = replace(told, reason=f"{_pairs(n)}: to tell a difference this run needs {needed}")
+        reason = f"{_pairs(sample.n)}: to tell a difference this run needs {needed}"
+        told = replace(told, reason=reason)
     return told
 
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from spawnpool.statistics import Array, least_effect, sign_interval
+from spawnpool.statistics import Array, Pairs, Runs, least_effect, sign_interval
 from spawnpool.verdicts import GATE_ALPHA, VERDICTS, Noisy, Verdict, decide, evidence
 
 MARGIN = 0.05
@@ -72,9 +72,9 @@ def _runs(
     return pairs.reshape(runs, points * METRICS, blocks * 2)
 
 
-def _verdicts(logs: Array, better: str = "lower") -> Indices:
+def _verdicts(sample: Pairs | Runs) -> Indices:
     """Indices into VERDICTS, runs x questions."""
-    return decide(*evidence(Noisy(better, MARGIN, logs)), GATE_ALPHA)[0]
+    return decide(*evidence(Noisy("lower", MARGIN, sample)), GATE_ALPHA)[0]
 
 
 def _share_of_runs(found: Indices, verdict: Verdict) -> float:
@@ -94,7 +94,7 @@ def test_identical_servers_raise_an_alarm_in_at_most_one_run_of_a_hundred(
     phi: float, drift: float, noise: Noise
 ) -> None:
     logs = _runs(1, 2000, blocks=10, points=3, phi=phi, drift=drift, noise=noise)
-    found = _verdicts(logs)
+    found = _verdicts(Pairs(logs))
     assert _share_of_runs(found, Verdict.REGRESSED) <= 0.01
     assert _share_of_runs(found, Verdict.IMPROVED) <= 0.01
 
@@ -102,13 +102,13 @@ def test_identical_servers_raise_an_alarm_in_at_most_one_run_of_a_hundred(
 @pytest.mark.parametrize("phi", [0.9, 0.98])
 def test_many_points_raise_no_more_alarms(phi: float) -> None:
     logs = _runs(2, 1000, blocks=10, points=20, phi=phi, drift=1.0, noise=_loud)
-    assert _share_of_runs(_verdicts(logs), Verdict.REGRESSED) <= 0.01
+    assert _share_of_runs(_verdicts(Pairs(logs)), Verdict.REGRESSED) <= 0.01
 
 
 def test_a_difference_of_exactly_the_margin_is_called_one_in_at_most_one_run_of_a_hundred() -> None:
     logs = _runs(3, 4000, blocks=10, points=3, phi=0.9, drift=0.1, noise=_quiet)
-    assert _share_of_runs(_verdicts(logs + math.log1p(MARGIN)), Verdict.REGRESSED) <= 0.013
-    assert _share_of_runs(_verdicts(logs - math.log1p(MARGIN)), Verdict.IMPROVED) <= 0.013
+    assert _share_of_runs(_verdicts(Pairs(logs + math.log1p(MARGIN))), Verdict.REGRESSED) <= 0.013
+    assert _share_of_runs(_verdicts(Pairs(logs - math.log1p(MARGIN))), Verdict.IMPROVED) <= 0.013
 
 
 @pytest.mark.parametrize("pairs", [20, 30])
@@ -139,7 +139,7 @@ def test_heavy_tails_of_one_target_alone_are_covered(phi: float) -> None:
 
 def test_a_level_of_five_percent_would_not_do() -> None:
     pair_by_pair = _runs(7, 8000, blocks=50, points=1, phi=0.9, drift=0.1, noise=_loud)
-    samples = evidence(Noisy("lower", 0.0, pair_by_pair))
+    samples = evidence(Noisy("lower", 0.0, Pairs(pair_by_pair)))
     assert _share_of_runs(decide(*samples, GATE_ALPHA)[0], Verdict.REGRESSED) <= 0.01
     assert _share_of_runs(decide(*samples, 0.05)[0], Verdict.REGRESSED) > 0.015
 
@@ -152,7 +152,7 @@ def test_the_least_effect_is_found_in_four_of_five_runs(pairs: int, points: int)
     effect = least_effect(float(logs.std()), pairs, level, math.log1p(MARGIN))
     assert effect is not None
     logs[:, 0] += effect  # at one point, of one metric
-    found = _verdicts(logs)[:, 0] == VERDICTS.index(Verdict.REGRESSED)
+    found = _verdicts(Pairs(logs))[:, 0] == VERDICTS.index(Verdict.REGRESSED)
     assert 0.77 <= float(found.mean()) <= 0.84
 
 
@@ -163,5 +163,59 @@ def test_spikes_and_heavy_tails_do_not_hide_the_least_effect() -> None:
         effect = least_effect(float(logs.std()), 20, level, math.log1p(MARGIN))
         assert effect is not None
         logs[:, 0] += effect
-        found = _verdicts(logs)[:, 0] == VERDICTS.index(Verdict.REGRESSED)
+        found = _verdicts(Pairs(logs))[:, 0] == VERDICTS.index(Verdict.REGRESSED)
         assert float(found.mean()) >= 0.8
+
+
+def _days(seed: int, count: int, bases: int, questions: int, tail: bool) -> tuple[Array, Array]:
+    """ln(median) of runs of one server, `count` times: of the base's runs (count x questions x bases) and
+    of one more (count x questions). Each run has its mood, of 3 %, and 20 trials with noise and drift.
+    """
+    draw = numpy.random.default_rng(seed)
+    shape = (count, questions, bases + 1)
+    mood = draw.normal(0, 0.03, shape)
+    steps = draw.normal(0, 0.05 * math.sqrt(1 - 0.9**2), (*shape, 20))
+    trials = lfilter([1.0], [1.0, -0.9], steps) + (_tailed if tail else _quiet)(draw, (*shape, 20))
+    medians = mood + numpy.median(trials, axis=-1)
+    return medians[..., :bases], medians[..., bases]
+
+
+@pytest.mark.parametrize("tail", [False, True])
+@pytest.mark.parametrize("bases", [2, 3, 6, 12])
+def test_runs_of_one_server_raise_an_alarm_in_at_most_one_of_a_hundred(
+    bases: int, tail: bool
+) -> None:
+    base, target = _days(10, 4000, bases, 6, tail)
+    runs = Runs(base, target)
+    found = _verdicts(runs)
+    assert _share_of_runs(found, Verdict.REGRESSED) <= 0.01
+    assert _share_of_runs(found, Verdict.IMPROVED) <= 0.01
+    interval = runs.interval(0.05)
+    assert interval is not None
+    covered = float(((interval[0] <= 0) & (0 <= interval[1])).mean())
+    assert 0.93 <= covered <= 0.98
+
+
+def test_pairs_within_one_run_would_not_tell_how_runs_differ() -> None:
+    draw = numpy.random.default_rng(11)
+    moods = draw.normal(0, 0.03, (2000, 1, 2))
+    trials = moods[..., None] + draw.normal(0, 0.02, (2000, 1, 2, 20))
+    as_if_paired = trials[:, :, 1] - trials[:, :, 0]
+    interval = sign_interval(as_if_paired, 0.05)
+    assert interval is not None
+    assert float(((interval[0] <= 0) & (0 <= interval[1])).mean()) < 0.5
+
+
+@pytest.mark.parametrize("bases", [3, 6, 12])
+def test_the_least_effect_between_runs_is_found_in_four_of_five(bases: int) -> None:
+    draw = numpy.random.default_rng(12)
+    base, target = draw.normal(0, 0.03, (20_000, 1, bases)), draw.normal(0, 0.03, (20_000, 1))
+    # A sample of the base whose spread is just that of the truth.
+    exact = numpy.linspace(-1, 1, bases)
+    exact *= 0.03 / exact.std(ddof=1)
+    effect = Runs(exact, numpy.array(0.0)).least_effect(GATE_ALPHA, math.log1p(MARGIN))
+    assert effect is not None
+    found = _verdicts(Runs(base, target + effect))
+    assert float((found == VERDICTS.index(Verdict.REGRESSED)).mean()) == pytest.approx(
+        0.8, abs=0.01
+    )

@@ -5,6 +5,7 @@ import math
 import numpy
 import pytest
 
+from spawnpool.statistics import Pairs
 from spawnpool.verdicts import (
     GATE_ALPHA,
     Exact,
@@ -22,7 +23,7 @@ EQUIVALENT, INCONCLUSIVE = Verdict.EQUIVALENT, Verdict.INCONCLUSIVE
 
 def _noisy(ratio: float, n: int = 20, spread: float = 0.01, better: str = "lower") -> Noisy:
     """Pairs whose ratios lie evenly spread around this one; a margin of 5 %."""
-    return Noisy(better, 0.05, math.log(ratio) + spread * numpy.linspace(-1, 1, n))
+    return Noisy(better, 0.05, Pairs(math.log(ratio) + spread * numpy.linspace(-1, 1, n)))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_a_verdict_is_where_the_interval_lies(ratio: float, better: str, verdict
     assert judged.gate_interval[0] <= judged.interval[0] <= ratio <= judged.interval[1]
     assert judged.coverage is not None and judged.gate_coverage is not None
     assert 0.95 <= judged.coverage <= 1 - GATE_ALPHA <= judged.gate_coverage
-    assert (judged.pairs, judged.reason) == (20, None)
+    assert (judged.n, judged.reason) == (20, None)
 
 
 def test_swapping_the_targets_swaps_the_verdict() -> None:
@@ -55,7 +56,9 @@ def test_swapping_the_targets_swaps_the_verdict() -> None:
     seen = set()
     for center in numpy.linspace(-0.2, 0.2, 81):
         logs = draw.normal(center, 0.03, 20)
-        (there,), (back,) = gate([Noisy("lower", 0.05, logs)]), gate([Noisy("lower", 0.05, -logs)])
+        (there,), (back,) = gate([Noisy("lower", 0.05, Pairs(logs))]), gate(
+            [Noisy("lower", 0.05, Pairs(-logs))]
+        )
         assert there.verdict is not None
         assert back.verdict == opposite.get(there.verdict, there.verdict)
         assert back.least_effect == pytest.approx(there.least_effect)
@@ -67,7 +70,7 @@ def test_the_verdict_says_what_the_interval_of_its_level_says() -> None:
     draw = numpy.random.default_rng(2)
     for count in (1, 5, 40):
         questions = [
-            Noisy("lower", 0.05, draw.normal(draw.choice([0, 0.1, -0.1]), 0.05, 30))
+            Noisy("lower", 0.05, Pairs(draw.normal(draw.choice([0, 0.1, -0.1]), 0.05, 30)))
             for _ in range(count)
         ]
         for judged in gate(questions):
@@ -106,14 +109,14 @@ def test_equivalence_does_not_pay_for_other_metrics() -> None:
 def test_below_six_pairs_nothing_is_told(n: int, words: str) -> None:
     for spread in (0.0, 0.01):
         (judged,) = gate([_noisy(1.0, n, spread)])
-        assert (judged.verdict, judged.interval, judged.pairs) == (INCONCLUSIVE, None, n)
+        assert (judged.verdict, judged.interval, judged.n) == (INCONCLUSIVE, None, n)
         assert judged.reason is not None and judged.reason.startswith(words)
 
 
 def test_least_effect_is_that_of_the_formula_where_it_holds() -> None:
     draw = numpy.random.default_rng(3)
     logs = draw.normal(0, 0.04, 2000)
-    (judged,) = gate([Noisy("lower", 0.05, logs)], alpha=0.05)
+    (judged,) = gate([Noisy("lower", 0.05, Pairs(logs))], alpha=0.05)
     expected = math.log(1.05) + 3.5 * float(numpy.std(logs, ddof=1)) / math.sqrt(2000)
     assert judged.least_effect == pytest.approx(math.expm1(expected), rel=0.01)
 
