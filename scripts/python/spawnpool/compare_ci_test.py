@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from spawnpool.compare_formats import FORMATS
-from spawnpool.compare_words import sentence
+from spawnpool.compare_words import conclusion, sentence
 from spawnpool.comparison import Comparison, within
 from spawnpool.summary import summarize
 from spawnpool.testing import example_result
@@ -77,7 +77,7 @@ def test_github_has_an_error_for_each_regression() -> None:
     first = comparison.lines[0]
     told = f"::error title=worker-pool is slower%3A keep-alive%2C connections 16::{sentence(first)}"
     assert errors[0] == told
-    assert lines[-1] == "::notice title=spawnpool compare::12 gated: 6 regressed, 6 improved"
+    assert lines[-1] == f"::notice title=spawnpool compare::{conclusion(comparison)}"
 
 
 def test_github_warns_of_what_cannot_be_told_and_errs_where_strict() -> None:

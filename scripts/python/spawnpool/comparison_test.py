@@ -212,3 +212,10 @@ def test_zero_has_no_logarithm(result: Json) -> None:
         judged = _line(comparison, path).judgement
         assert (judged.ratio, judged.reason) == (None, "a value of 0 has no logarithm")
     assert _line(comparison, CPU).word == "cannot tell"
+
+
+def test_an_open_loop_is_judged_by_its_latency() -> None:
+    # Its throughput is the rate that was offered.
+    result = example_result(suite_name="rate-sweep", blocks=20)
+    line = next(li for li in _compared(result).lines if li.metric.path == "load.latency_us.p50")
+    assert line.gate.kind == "noisy" and line.judgement.verdict is not None
