@@ -27,7 +27,7 @@ test_packages='
 libgtest-dev        unit tests in C++
 python3-pytest      unit tests in Python
 ccache              compiles again only what changed
-strace              counts system calls
+strace              counts system calls a second, independent way
 valgrind            counts instructions, and allocations a second, independent way
 clang-format-14     checks the C++ format
 clang-tidy-14       static analysis of C++

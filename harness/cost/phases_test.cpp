@@ -52,7 +52,7 @@ std::string text(const ByPhase& counts) {
 }
 
 TEST(Phases, HaveTheAllocationThatWasPutIntoOneOfThem) {
-  const CountedServer server({ALLOCATING_SERVER});
+  const CountedServer server({INJECTING_SERVER});
   EXPECT_TRUE(server.counter().marks_phases());
   std::deque<Client> clients = server.clients(1);
   CountedServer::exchange(clients, {{get_request("/plaintext")}}, 5);

@@ -151,7 +151,7 @@ TEST(ZeroAllocations, OverRejectedConnections) {
 }
 
 TEST(ZeroAllocations, AreMoreWhenAStringCreepsIn) {
-  const CountedServer server({ALLOCATING_SERVER});
+  const CountedServer server({INJECTING_SERVER});
   std::deque<Client> clients = server.clients(1);
   CountedServer::exchange(clients, {{get_request("/plaintext")}}, 5);
   const std::uint64_t before = server.allocations();

@@ -58,6 +58,7 @@ trial::Programs find_programs(const std::string& driver) {
   const auto bin = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   trial::Programs programs;
   programs.server = bin / "spawnpool-server";
+  programs.syscall_tracer = bin / "spawnpool-syscalls";
   programs.counter_library = bin.parent_path() / "lib" / "libspawnpool_alloc.so";
   const auto generator = trial::find_program(driver == "wrk" ? "wrk" : bin / "spawnpool-load");
   if (!generator) {

@@ -150,6 +150,19 @@ ordered_json phases_json(const std::vector<PhaseAllocations>& phases) {
   return json;
 }
 
+ordered_json syscall_phases_json(const std::vector<PhaseSyscalls>& phases) {
+  ordered_json json = ordered_json::object();
+  for (const PhaseSyscalls& phase : phases) {
+    json[phase.phase] = {{"per_request", phase.per_request},
+                         {"per_connection", phase.per_connection},
+                         {"us_per_request", phase.us_per_request},
+                         {"us_per_connection", phase.us_per_connection},
+                         {"wait_us_per_request", phase.wait_us_per_request},
+                         {"wait_us_per_connection", phase.wait_us_per_connection}};
+  }
+  return json;
+}
+
 ordered_json series_json(Writer& writer, const SeriesResult& series) {
   ordered_json json = {{"t_s", series.t_s},
                        {"cpu_utilization", series.cpu_utilization},
@@ -182,6 +195,7 @@ ordered_json server_json(Writer& writer, const ServerResult& server) {
   writer.put(json, "server.", "syscalls_per_request", server.syscalls.per_request);
   writer.put(json, "server.", "syscalls_per_connection", server.syscalls.per_connection);
   writer.put(json, "server.", "syscalls_by_name", server.syscalls.by_name, by_name_json);
+  writer.put(json, "server.", "syscalls_by_phase", server.syscalls.by_phase, syscall_phases_json);
   writer.put(json, "server.", "instructions_per_request", server.instructions.per_request);
   writer.put(json, "server.", "instructions_per_connection", server.instructions.per_connection);
   writer.put(json, "server.", "threads", server.threads);

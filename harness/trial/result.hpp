@@ -129,13 +129,23 @@ struct SyscallCost {
   double per_request = 0, per_connection = 0;
 };
 
+// Times are those from a call's beginning to its end, sleep included, in microseconds.
+struct PhaseSyscalls {
+  std::string phase;
+  double per_request, per_connection;
+  double us_per_request, us_per_connection;
+  // Of these, in calls that wait for input, a connection or another thread.
+  double wait_us_per_request, wait_us_per_connection;
+};
+
 struct SyscallsResult {
   Measured<double> per_request, per_connection;
   Measured<std::map<std::string, SyscallCost>> by_name;
+  Measured<std::vector<PhaseSyscalls>> by_phase;  // every phase; calls add up to the above
 
   static SyscallsResult missing(const std::string& reason) {
     const Unmeasured all{reason};
-    return {all, all, all};
+    return {all, all, all, all};
   }
 };
 

@@ -46,16 +46,21 @@ TEST(ToJson, GivesEachNullItsReason) {
   result.check = CheckResult{200, 13, 142};
   result.server.allocations.per_request = 0.0;
   result.server.allocations.by_phase = std::vector<PhaseAllocations>{{"read", 1, 2, 30, 40}};
+  result.server.syscalls.by_phase =
+      std::vector<PhaseSyscalls>{{"handle", 1, 2, 1500.5, -2, 1400, 0}};
   result.server.threads_started = Unmeasured{"no exit line"};
   const ordered_json some = to_json(result);
   EXPECT_EQ(nulls(some), keys(some["unmeasured"]));
-  EXPECT_EQ(some["unmeasured"].size(), nothing["unmeasured"].size() - 4);
+  EXPECT_EQ(some["unmeasured"].size(), nothing["unmeasured"].size() - 5);
   EXPECT_EQ(some["load"]["requests"], 10);
   EXPECT_EQ(some["check"]["response_bytes"], 142);
   EXPECT_EQ(some["server"]["allocations"]["per_request"], 0.0);
   EXPECT_EQ(some["server"]["allocations"]["by_phase"], ordered_json::parse(R"({"read": {
     "per_request": 1.0, "per_connection": 2.0, "bytes_per_request": 30.0,
     "bytes_per_connection": 40.0}})"));
+  EXPECT_EQ(some["server"]["syscalls_by_phase"], ordered_json::parse(R"({"handle": {
+    "per_request": 1.0, "per_connection": 2.0, "us_per_request": 1500.5, "us_per_connection": -2.0,
+    "wait_us_per_request": 1400.0, "wait_us_per_connection": 0.0}})"));
   EXPECT_EQ(some["unmeasured"]["server.threads_started"], "no exit line");
 }
 

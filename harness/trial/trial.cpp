@@ -196,7 +196,7 @@ class Trial {
     const PassContext context{waiter_, guard_, spec_, result_.cpus.server, programs_.server};
     account(server.allocations,
             [&] { return count_allocations(context, programs_.counter_library); });
-    account(server.syscalls, [&] { return count_syscalls(context); });
+    account(server.syscalls, [&] { return count_syscalls(context, programs_.syscall_tracer); });
     account(server.instructions, [&] { return count_instructions(context); });
   }
 

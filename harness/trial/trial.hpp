@@ -14,6 +14,7 @@ struct Programs {
   std::string server;           // spawnpool-server
   std::string generator;        // of the trial's driver: spawnpool-load or wrk
   std::string counter_library;  // libspawnpool_alloc.so
+  std::string syscall_tracer;   // spawnpool-syscalls
 };
 
 // start -> ready -> check -> warm-up -> window -> check -> stop, then the accounting pass. What the

@@ -2,16 +2,14 @@
 
 #ifdef SPAWNPOOL_PHASES
 
-namespace spawnpool {
-
-constinit thread_local volatile std::uint32_t current_phase = 0;
-
-}  // namespace spawnpool
+extern "C" {
+constinit thread_local volatile std::uint32_t spawnpool_phase_word = 0;
+}
 
 // The calling thread's phase, for as long as the thread lives.
 extern "C" volatile std::uint32_t* spawnpool_phase() noexcept;
 volatile std::uint32_t* spawnpool_phase() noexcept {
-  return &spawnpool::current_phase;
+  return &spawnpool_phase_word;
 }
 
 #endif

@@ -1,6 +1,7 @@
-// What a thread of the server is doing, for tools that look from within the process: a library that
-// is preloaded finds spawnpool_phase among the symbols of the program and so attributes what it
-// counts. Nobody else reads it. Without SPAWNPOOL_PHASES (a CMake option) there are no marks.
+// What a thread of the server is doing, for tools that attribute to it what they count. They find
+// the word among the symbols of the program: a tracer from outside by spawnpool_phase_word, a
+// preloaded library by the function spawnpool_phase. Nobody else reads it. Without SPAWNPOOL_PHASES
+// (a CMake option) there are no marks.
 #pragma once
 
 #include <cstdint>
@@ -24,11 +25,11 @@ enum class Phase : std::uint32_t {
 
 // Volatile, since the compiler knows that an allocation does not read it, and would drop what is
 // overwritten after one.
-extern constinit thread_local volatile std::uint32_t current_phase;
+extern "C" constinit thread_local volatile std::uint32_t spawnpool_phase_word;
 
 // Says what the calling thread does from now on. One store.
 inline void mark(Phase phase) {
-  current_phase = static_cast<std::uint32_t>(phase);
+  spawnpool_phase_word = static_cast<std::uint32_t>(phase);
 }
 
 #else

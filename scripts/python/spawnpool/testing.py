@@ -120,6 +120,7 @@ def example_trial(planned: PlannedTrial, load: Json, rate: float, draw: random.R
             "syscalls_per_request": None,
             "syscalls_per_connection": None,
             "syscalls_by_name": None,
+            "syscalls_by_phase": None,
             "instructions_per_request": None,
             "instructions_per_connection": None,
             "threads": connections + 1,
@@ -163,6 +164,7 @@ def example_trial(planned: PlannedTrial, load: Json, rate: float, draw: random.R
                     "syscalls_per_request",
                     "syscalls_per_connection",
                     "syscalls_by_name",
+                    "syscalls_by_phase",
                     "instructions_per_request",
                     "instructions_per_connection",
                 )
