@@ -89,7 +89,7 @@ SyscallCounts sum(const Threads& threads, const std::set<pid_t>& without) {
 }
 
 // What was counted before the pass's load, between its two sizes, and after it.
-struct Readings {
+struct SyscallReadings {
   SyscallCounts start, middle, end;
 };
 
@@ -125,7 +125,7 @@ std::string no_phases_because(const SyscallCounts& end) {
   return marked ? "" : "the target marks no phases";
 }
 
-Measured<std::vector<PhaseSyscalls>> solve_phases(
+Measured<std::vector<PhaseSyscalls>> solve_syscall_phases(
     const std::array<PhaseLoads, cost::phase_count>& loads, const AccountingSpec& size,
     const std::string& missing) {
   if (!missing.empty()) {
@@ -144,7 +144,7 @@ Measured<std::vector<PhaseSyscalls>> solve_phases(
   return phases;
 }
 
-SyscallsResult solve_all(const Readings& readings, const AccountingSpec& size) {
+SyscallsResult solve_all(const SyscallReadings& readings, const AccountingSpec& size) {
   Loads total;
   std::map<std::string, Loads> by_name;
   std::array<PhaseLoads, cost::phase_count> by_phase;
@@ -174,7 +174,7 @@ SyscallsResult solve_all(const Readings& readings, const AccountingSpec& size) {
   }
   const Cost cost = solve(total.short_load, total.long_load, size);
   return {cost.per_request, cost.per_connection, costs,
-          solve_phases(by_phase, size, no_phases_because(readings.end))};
+          solve_syscall_phases(by_phase, size, no_phases_because(readings.end))};
 }
 
 SyscallsResult count(const PassContext& context, Target& target, SyscallLog& log) {
@@ -189,7 +189,7 @@ SyscallsResult count(const PassContext& context, Target& target, SyscallLog& log
   const std::set<pid_t> background = callers(idle_begin, log.read());
 
   log.count_time();
-  Readings readings{.start = sum(log.read(), background), .middle = {}, .end = {}};
+  SyscallReadings readings{.start = sum(log.read(), background), .middle = {}, .end = {}};
   load.serve(size.connections, 1);
   readings.middle = sum(log.read(), background);
   if (!load.serve(size.connections, size.requests_per_connection)) {

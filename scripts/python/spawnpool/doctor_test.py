@@ -59,7 +59,8 @@ def tools_without(where: Path, *left_out: str) -> str:
 
 
 def a_debug_build(where: Path) -> str:
-    """A build tree whose programs are there, and the library that counts allocations is not."""
+    """A build tree whose programs are there, and what counts in the accounting passes is
+    not."""
     (where / "bin").mkdir(parents=True)
     for name in ("spawnpool-server", "spawnpool-load", "spawnpool-trial"):
         shutil.copy(paths.binary(name), where / "bin" / name)
@@ -74,7 +75,7 @@ def test_what_setup_has_installed_can_be_measured() -> None:
     assert status == 0
     for name in ("python", "build", "micro", "wrk", "go", "nginx", "go-net-http", "go-fasthttp"):
         assert checks[name]["state"] == "ok", checks[name]
-    for name in ("allocations", "strace", "valgrind"):
+    for name in ("allocations", "ptrace", "valgrind"):
         assert checks[name]["state"] == "ok", checks[name]
     assert "server.cpu_us_per_request" not in checks["costs"]["null_fields"]
     # A busy machine makes it invalid, which is told; measured it is.
@@ -82,7 +83,7 @@ def test_what_setup_has_installed_can_be_measured() -> None:
 
 
 def test_everything_that_can_be_taken_away(tmp_path: Path) -> None:
-    tools = tools_without(tmp_path / "tools", "wrk", "strace", "valgrind", "go")
+    tools = tools_without(tmp_path / "tools", "wrk", "valgrind", "go")
     cpu = min(os.sched_getaffinity(0))
     pinned = ["taskset", "-c", str(cpu)]
     few = ["prlimit", "--nofile=200:200", "--", *pinned]
@@ -97,20 +98,18 @@ def test_everything_that_can_be_taken_away(tmp_path: Path) -> None:
         busy.wait()
     assert status == 0, "limited is enough for `run quick`"
 
-    for name in ("wrk", "strace", "valgrind", "go"):
+    for name in ("wrk", "valgrind", "go"):
         assert checks[name]["state"] == "missing"
         assert f"{name} is not installed" in checks[name]["found"]
         assert checks[name]["mend"].startswith("sudo apt-get install ")
-    assert checks["strace"]["null_fields"] == [
-        "server.syscalls_per_request",
-        "server.syscalls_per_connection",
-        "server.syscalls_by_name",
-    ]
     assert "server.instructions_per_request" in checks["valgrind"]["null_fields"]
 
     assert checks["build"]["state"] == "limited" and "Debug" in checks["build"]["found"]
     assert checks["allocations"]["state"] == "missing"
     assert "server.allocations.per_request" in checks["allocations"]["null_fields"]
+    assert checks["ptrace"]["state"] == "missing"
+    assert "server.syscalls_by_phase" in checks["ptrace"]["null_fields"]
+    assert "build it" in checks["ptrace"]["found"]
 
     assert checks["cores"]["state"] == "limited"
     assert f"CPUs this may use: {cpu} " in checks["cores"]["found"]

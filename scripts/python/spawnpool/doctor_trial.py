@@ -35,13 +35,13 @@ def _taskstats_mend() -> str:
     return f"sudo setcap cap_net_admin+ep {trial}" if os.geteuid() != 0 else ""
 
 
-def _strace_mend() -> str:
+def _ptrace_mend() -> str:
     try:
         scope = Path("/proc/sys/kernel/yama/ptrace_scope").read_text(encoding="utf-8").strip()
     except OSError:  # a kernel without Yama
         scope = "0"
     # 2 leaves tracing to administrators; 3 stays until the machine is started again.
-    return _install("strace") or ("sudo sysctl kernel.yama.ptrace_scope=1" if scope == "2" else "")
+    return "sudo sysctl kernel.yama.ptrace_scope=1" if scope == "2" else ""
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,11 @@ COUNTERS = (
         str,
     ),
     Counter(
-        "strace",
+        "ptrace",
         ("server.syscalls_",),
-        "system calls, where a suite asks for them",
+        "system calls, by phase too, where a suite asks for them",
         "null where a suite asks for system calls",
-        _strace_mend,
+        _ptrace_mend,
     ),
     Counter(
         "valgrind",

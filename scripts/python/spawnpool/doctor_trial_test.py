@@ -44,13 +44,13 @@ def test_each_null_goes_to_the_counter_it_comes_from() -> None:
     trial["unmeasured"] = {
         "load.wait_us": "closed loop",
         "server.rss_peak_bytes": "no clear_refs",
-        "server.syscalls_per_request": "PTRACE_TRACEME: Operation not permitted",
-        "server.syscalls_by_name": "PTRACE_TRACEME: Operation not permitted",
+        "server.syscalls_per_request": "may not trace: Operation not permitted",
+        "server.syscalls_by_name": "may not trace: Operation not permitted",
         "server.run_queue_wait_us_per_request": "taskstats: no",
     }
     found = judged(trial)
-    assert found["strace"].found == "PTRACE_TRACEME: Operation not permitted"
-    assert found["strace"].null_fields == ("server.syscalls_per_request", "server.syscalls_by_name")
+    assert found["ptrace"].found == "may not trace: Operation not permitted"
+    assert found["ptrace"].null_fields == ("server.syscalls_per_request", "server.syscalls_by_name")
     assert found["taskstats"].null_fields == ("server.run_queue_wait_us_per_request",)
     assert found["costs"].null_fields == ("server.rss_peak_bytes",)
     assert found["valgrind"].state == found["allocations"].state == "ok"
@@ -73,7 +73,7 @@ def test_a_trial_that_does_not_count_is_limited_and_one_that_failed_is_needed() 
     }
     found = judged(trial)["trial"]
     assert (found.state, found.found, found.needed) == ("missing", "the target died", True)
-    assert judged(trial)["strace"].found == "not tried: it takes a trial"
+    assert judged(trial)["ptrace"].found == "not tried: it takes a trial"
 
 
 def test_what_others_take_is_told() -> None:

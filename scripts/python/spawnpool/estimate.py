@@ -19,7 +19,7 @@ from spawnpool.suite import trial_spec
 TRIAL = 0.07  # to start, check and stop a target, and to record the trial
 CONNECTION = 0.0003  # to open and close one, its thread included
 ALLOCATIONS = 0.12  # the target once more, with its allocations counted
-SYSTEM_CALLS = 0.5  # under strace
+SYSTEM_CALLS = 0.5  # traced
 INSTRUCTIONS = 5.0  # under valgrind, which translates the program first
 MICRO = 2.0  # times min_time, for a benchmark: Google Benchmark looks for the iterations first
 
