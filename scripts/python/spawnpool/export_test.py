@@ -47,10 +47,11 @@ def _export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
 Export = Callable[..., tuple[str, str]]
 
 
-def _compare(*words: str | Path) -> Json:
+def _compare(mode: str, file: Path, *words: str | Path) -> Json:
     """What Google Benchmark's tool makes of files, by the names of benchmarks."""
-    out = Path(str(words[-1]) + ".report")
-    command = [sys.executable, str(COMPARE), "--no-color", "--dump_to_json", str(out), *words]
+    out = file.with_suffix(".report")
+    flags = ["--no-color", "--dump_to_json", out]
+    command = [str(word) for word in (sys.executable, COMPARE, *flags, mode, file, *words)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return {entry["name"]: entry for entry in json.loads(out.read_text())}
