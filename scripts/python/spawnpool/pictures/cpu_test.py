@@ -16,7 +16,7 @@ def _bars(axes: Axes) -> list[tuple[float, float]]:
 
 def test_the_server_s_time_is_divided_and_the_generator_s_stands_beside_it() -> None:
     result = example_result()
-    axes = axes_of(draw(result), "cpu")[0]
+    axes, beside = axes_of(draw(result), "cpu")[:2]
     metrics = result["summary"][0]["targets"][0]["metrics"]
     user, system, generator = (
         metrics[path]["median"]
@@ -26,9 +26,10 @@ def test_the_server_s_time_is_divided_and_the_generator_s_stands_beside_it() -> 
             "load.generator.cpu_us_per_request",
         )
     )
-    assert _bars(axes)[:3] == [(0, user), (user, system), (0, generator)]
-    circles = [len(line.get_xdata()) for line in axes.lines]
-    assert circles == [6] * 4 and axes.get_xlim()[0] == 0
+    assert _bars(axes)[:2] == [(0, user), (user, system)] and _bars(beside)[0] == (0, generator)
+    for panel in (axes, beside):
+        assert [len(line.get_xdata()) for line in panel.lines] == [6, 6]
+        assert panel.get_xlim()[0] == 0
     assert "The generator polls" in caption_of(draw(result), "cpu")
     assert "n = 6" in caption_of(draw(result), "cpu")
 
@@ -41,8 +42,8 @@ def test_what_was_not_measured_is_said() -> None:
             trial["server"].update({path.removeprefix("server."): None for path in paths})
             trial["unmeasured"].update({path: "/proc is not there" for path in paths})
     result["summary"] = summarize(result["suite"], result["trials"])
-    axes = axes_of(draw(result), "cpu")[0]
-    assert len(_bars(axes)) == 4  # the pool has its generator's only
+    axes, beside = axes_of(draw(result), "cpu")[:2]
+    assert len(_bars(axes)) == 2 and len(_bars(beside)) == 2
     assert "not measured" in [text.get_text() for text in axes.texts]
     for trial in result["trials"]:
         trial["server"].update({path.removeprefix("server."): None for path in paths})
@@ -54,8 +55,8 @@ def test_what_was_not_measured_is_said() -> None:
 
 def test_a_real_result_is_drawn_where_the_server_lived_to_the_end(real_result: Json) -> None:
     panels = axes_of(draw(real_result), "cpu")
-    titles = [axes.get_title() for axes in panels]
-    assert titles == ["kept, connections 4", "burst, bursts of 4 every 50ms"]
+    titles = [axes.get_title() for axes in panels[::2]]
+    assert titles == ["kept, connections 4: server", "burst, bursts of 4 every 50ms: server"]
     trials = [
         t for t in real_result["trials"] if (t["target"], t["scenario"]) == ("thread-fresh", "kept")
     ]

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from spawnpool.documents import Json
 from spawnpool.durations import seconds
@@ -59,6 +59,7 @@ ROWS = (
     ),
     ("resident\nmemory, MiB", (Line(SERVER, "rss_bytes", "server", "#0072B2", 2.0**20),)),
 )
+COUNTED = ("connections", "threads")
 INSIDE = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
 CAPTION = (
     "Requests are those of {interval}. The server was looked at about every 100 ms; what came and went "
@@ -99,7 +100,8 @@ def _figure(result: Json, title: str, trials: dict[str, list[Json]], load: Json)
             _panel(axes, own, lines)
         row[0].set_ylabel(name)
         row[0].set_ylim(0, 1.06 * row[0].get_ylim()[1])
-        row[0].yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        row[0].yaxis.set_major_locator(MaxNLocator(4, integer=name in COUNTED))
+        row[0].yaxis.set_major_formatter(StrMethodFormatter("{x:,.12g}"))
         if len(lines) > 1:
             legend_beside(
                 row[-1], [Line2D([], [], color=it.colour, label=it.label) for it in lines]
