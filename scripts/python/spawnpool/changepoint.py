@@ -23,7 +23,7 @@ SHORTEST_SERIES = 2 * SHORTEST_PART
 # P. Clifford, Sequential Monte Carlo p-values, Biometrika 78, 1991): a p-value far from any level
 # needs no more.
 ENOUGH_EXTREMES = 20
-_CELLS_AT_ONCE = 100_000  # of distance matrices, in a batch of permutations
+_CELLS_AT_ONCE = 30_000  # of distance matrices in a batch: few enough for a cache
 
 
 @dataclass(frozen=True)

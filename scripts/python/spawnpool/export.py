@@ -54,8 +54,8 @@ def export(result_path: Path, name: str, out: Path | None) -> None:
         out.write_bytes(data)
     invalid = sum(trial["status"] != "valid" for trial in result["trials"])
     if name != "csv" and (nulls or invalid):
-        words = f"{nulls} values that were not measured, {invalid} trials that are not valid"
-        print(f"spawnpool: left out: {words}", file=sys.stderr)
+        words = f"left out: values not measured: {nulls}; trials not valid: {invalid}"
+        print(f"spawnpool: {words}", file=sys.stderr)
 
 
 def series_name(target: str, scenario: str, point: Json) -> str:

@@ -129,7 +129,7 @@ def test_micro_benchmarks_stay_as_google_benchmark_told_them(
     assert len(rows) == len(result["micro"]) - 1
     for row, run in zip(rows, result["micro"][1:], strict=True):
         assert row == {k: v for k, v in run.items() if v is not None and k != "unmeasured"}
-    assert said.startswith("spawnpool: left out: 1 values that were not measured, 0 trials")
+    assert said.startswith("spawnpool: left out: values not measured: 1; trials not valid: 0")
     told = _compare("benchmarks", tmp_path / "exported", tmp_path / "exported")
     assert len(told["route/miss"]["measurements"]) == result["suite"]["micro"]["repetitions"] - 1
 
@@ -218,10 +218,7 @@ def test_prometheus_reads_its_text_format(export: Export) -> None:
     result = example_result()
     fail(result["trials"][0], "error-share", "too many errors")
     text, said = export(result, "prometheus")
-    assert (
-        said
-        == "spawnpool: left out: 0 values that were not measured, 1 trials that are not valid\n"
-    )
+    assert said == "spawnpool: left out: values not measured: 0; trials not valid: 1\n"
     families = {family.name: family for family in text_string_to_metric_families(text)}
     assert len(families) == len(re.findall("^# TYPE ", text, re.MULTILINE))
     assert {family.type for family in families.values()} == {"gauge"}
@@ -299,7 +296,7 @@ def test_nulls_are_left_out_and_counted(name: str, export: Export) -> None:
     text, said = export(result, name)
     counts = {"google-benchmark": 18, "csv": None, "custom-bigger-is-better": None}
     count = counts.get(name, 3)  # trials, or points
-    words = f"{count} values that were not measured, 0 trials that are not valid"
+    words = f"values not measured: {count}; trials not valid: 0"
     assert said == ("" if count is None else f"spawnpool: left out: {words}\n")
     if name in JSON_FORMATS:
         assert "null" not in text
@@ -313,7 +310,7 @@ def test_nothing_valid_is_still_a_document(name: str, export: Export) -> None:
         fail(trial, "error-share", "too many errors")
     result["summary"] = summarize(result["suite"], result["trials"])
     text, said = export(result, name)
-    assert said == "" if name == "csv" else "36 trials that are not valid" in said
+    assert said == "" if name == "csv" else "trials not valid: 36" in said
     read: dict[str, Callable[[str], Any]] = {
         "csv": lambda t: list(csv.reader(io.StringIO(t))),
         "prometheus": lambda t: list(text_string_to_metric_families(t)),

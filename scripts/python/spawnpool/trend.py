@@ -37,7 +37,7 @@ from spawnpool.table import NOT_KNOWN, number
 from spawnpool.verdicts import GATE_ALPHA
 
 ALPHA = GATE_ALPHA
-NEWEST = 200  # runs: the test takes time by their square, and what is older has been seen
+NEWEST = 100  # runs: the test takes time by their square, and what is older has been seen
 EXIT_WORSE = 1
 COLUMNS = ("series", "metric", "since", "before", "after", "ratio", "interval", "n", "change")
 
