@@ -110,6 +110,7 @@ def test_everything_that_can_be_taken_away(tmp_path: Path) -> None:
     assert checks["ptrace"]["state"] == "missing"
     assert "server.syscalls_by_phase" in checks["ptrace"]["null_fields"]
     assert "build it" in checks["ptrace"]["found"]
+    assert checks["ptrace"]["mend"] == checks["build"]["mend"]
 
     assert checks["cores"]["state"] == "limited"
     assert f"CPUs this may use: {cpu} " in checks["cores"]["found"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from spawnpool import paths
 from spawnpool.child import Interruption
 from spawnpool.cool_down import CoolDown
+from spawnpool.doctor_programs import BUILD
 from spawnpool.documents import Json
 from spawnpool.errors import UsageError
 from spawnpool.finding import LIMITED, MISSING, OK, Finding, not_tried
@@ -36,6 +37,8 @@ def _taskstats_mend() -> str:
 
 
 def _ptrace_mend() -> str:
+    if not (paths.bin_dir() / "spawnpool-syscalls").exists():
+        return BUILD
     try:
         scope = Path("/proc/sys/kernel/yama/ptrace_scope").read_text(encoding="utf-8").strip()
     except OSError:  # a kernel without Yama
