@@ -1,15 +1,13 @@
 #include "harness/cost/process_usage.hpp"
 
 #include <gtest/gtest.h>
-#include <linux/capability.h>
 #include <sched.h>
-#include <sys/syscall.h>
 
-#include <array>
 #include <filesystem>
 #include <limits>
 
 #include "harness/cost/test_child.hpp"
+#include "harness/cost/test_privileges.hpp"
 
 namespace spawnpool::cost {
 namespace {
@@ -169,26 +167,6 @@ TEST(ProcessUsage, DoesNotGuessTheSwitchesOfProcessesThatEnded) {
   EXPECT_NE(delta.scheduling_unmeasured.find(" that have ended used "), std::string::npos)
       << delta.scheduling_unmeasured;
 }
-
-// Takes the capabilities from the calling thread, as an ordinary user has none.
-class WithoutCapabilities {
- public:
-  WithoutCapabilities() {
-    EXPECT_EQ(syscall(SYS_capget, &header_, saved_.data()), 0);
-    auto none = saved_;
-    for (auto& part : none) {
-      part.effective = 0;
-    }
-    EXPECT_EQ(syscall(SYS_capset, &header_, none.data()), 0);
-  }
-  ~WithoutCapabilities() { EXPECT_EQ(syscall(SYS_capset, &header_, saved_.data()), 0); }
-  WithoutCapabilities(const WithoutCapabilities&) = delete;
-  WithoutCapabilities& operator=(const WithoutCapabilities&) = delete;
-
- private:
-  __user_cap_header_struct header_{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> saved_{};
-};
 
 TEST(ProcessUsage, TakesContextSwitchesFromLiveThreadsWithoutCapabilities) {
   const WithoutCapabilities ordinary;

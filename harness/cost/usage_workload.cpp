@@ -3,6 +3,7 @@
 //   fork-burn MS    a child process uses MS milliseconds of CPU, ends and is waited for
 //   keep-burn MS    a child process uses MS milliseconds of CPU and stays
 //   touch N         N fresh pages, kept          drop    gives them back
+//   migrate N       the main thread moves between two cores N times
 //   pass N          a byte to and fro N times between two threads on one core, which end
 //   pass-live N     the same between the main thread and one that lives as long as the program
 #include <sched.h>
@@ -115,24 +116,30 @@ pid_t fork_burning(long milliseconds, Pipe* life) {
   return child;
 }
 
-// On one core a thread that waits for the other must be switched from.
-void keep_to_one_core() {
-  cpu_set_t allowed, one;
-  CPU_ZERO(&one);
+std::vector<int> allowed_cores() {
+  cpu_set_t allowed;
   sched_getaffinity(0, sizeof allowed, &allowed);
+  std::vector<int> cores;
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (CPU_ISSET(cpu, &allowed)) {
-      CPU_SET(cpu, &one);
-      break;
+      cores.push_back(cpu);
     }
   }
+  return cores;
+}
+
+void keep_to_core(int cpu) {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(cpu, &one);
   sched_setaffinity(0, sizeof one, &one);
 }
 
 }  // namespace
 
 int main() {
-  keep_to_one_core();
+  const std::vector<int> cores = allowed_cores();
+  keep_to_core(cores.front());  // there a thread that waits for another must be switched from
   Pipe life;
   Echo living;
   void* pages = nullptr;
@@ -157,6 +164,10 @@ int main() {
       }
     } else if (command == "drop") {
       munmap(pages, size);
+    } else if (command == "migrate" && std::cin >> amount) {
+      for (long i = 0; i < amount; ++i) {
+        keep_to_core(i % 2 == 0 ? cores.back() : cores.front());
+      }
     } else if (command == "pass" && std::cin >> amount) {
       Echo passing;
       std::thread([&] { passing.pass(amount); }).join();

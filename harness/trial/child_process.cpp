@@ -214,6 +214,9 @@ ChildProcess::ChildProcess(Waiter& waiter, Guard& guard, const ChildOptions& opt
       throw std::system_error(errno, std::generic_category(), "pidfd_open");
     }
 
+    if (options.before_exec) {
+      options.before_exec(pid_);
+    }
     go_read.reset();
     failure_write.reset();
     const char go = 1;

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -24,6 +25,7 @@ struct ChildOptions {
   std::vector<int> inherit;            // descriptors that stay open across exec, under their number
   bool capture_stdout = false;         // else stdout goes to /dev/null
   std::size_t keep_stdout = 64 << 10;  // bytes of the captured stdout's end that are kept
+  std::function<void(pid_t)> before_exec = {};  // called when the process is there
 };
 
 // How a process ended.

@@ -178,6 +178,22 @@ ordered_json series_json(Writer& writer, const SeriesResult& series) {
   return json;
 }
 
+// Its migrations stand beside the context switches of the timed window.
+ordered_json perf_json(Writer& writer, const PerfResult& perf) {
+  ordered_json json;
+  const std::string prefix = "server.perf.";
+  writer.put(json, prefix, "scope", perf.scope);
+  writer.put(json, prefix, "requests", perf.requests);
+  writer.put(json, prefix, "running_share", perf.running_share);
+  for (std::size_t event = 0; event < perf.per_request.size(); ++event) {
+    if (event != static_cast<std::size_t>(cost::PerfEvent::migrations)) {
+      const std::string name(cost::perf_event_names.at(event));
+      writer.put(json, prefix, (name + "_per_request").c_str(), perf.per_request.at(event));
+    }
+  }
+  return json;
+}
+
 ordered_json server_json(Writer& writer, const ServerResult& server) {
   ordered_json json;
   writer.put(json, "server.", "cpu_us_per_request", server.cpu_us_per_request);
@@ -191,6 +207,8 @@ ordered_json server_json(Writer& writer, const ServerResult& server) {
              server.involuntary_switches_per_request);
   writer.put(json, "server.", "run_queue_wait_us_per_request",
              server.run_queue_wait_us_per_request);
+  writer.put(json, "server.", "migrations_per_request",
+             server.perf.per_request.at(static_cast<std::size_t>(cost::PerfEvent::migrations)));
   writer.put(json, "server.", "page_faults_per_request", server.page_faults_per_request);
   writer.put(json, "server.", "syscalls_per_request", server.syscalls.per_request);
   writer.put(json, "server.", "syscalls_per_connection", server.syscalls.per_connection);
@@ -198,6 +216,7 @@ ordered_json server_json(Writer& writer, const ServerResult& server) {
   writer.put(json, "server.", "syscalls_by_phase", server.syscalls.by_phase, syscall_phases_json);
   writer.put(json, "server.", "instructions_per_request", server.instructions.per_request);
   writer.put(json, "server.", "instructions_per_connection", server.instructions.per_connection);
+  json["perf"] = perf_json(writer, server.perf);
   writer.put(json, "server.", "threads", server.threads);
   writer.put(json, "server.", "threads_peak", server.threads_peak);
   writer.put(json, "server.", "threads_started", server.threads_started);

@@ -1,6 +1,7 @@
 // What one trial found: the output of spawnpool-trial, and its JSON form.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -8,6 +9,8 @@
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include "harness/cost/perf_counters.hpp"
 
 namespace spawnpool::trial {
 
@@ -158,6 +161,20 @@ struct InstructionsResult {
   }
 };
 
+// What the kernel's perf events counted under a load like the timed one, in a target of its own.
+struct PerfResult {
+  Measured<std::string> scope;  // whose code was counted: "user and kernel", "user"
+  Measured<std::uint64_t> requests;
+  Measured<double> running_share;  // the least of the events', see cost::PerfCount
+  std::array<Measured<double>, cost::perf_event_names.size()> per_request;  // by cost::PerfEvent
+
+  static PerfResult missing(const std::string& reason) {
+    PerfResult result{Unmeasured{reason}, Unmeasured{reason}, Unmeasured{reason}, {}};
+    result.per_request.fill(Unmeasured{reason});
+    return result;
+  }
+};
+
 // What our servers tell of themselves when they are asked: one value of each for each time in t_s.
 struct StatusSeries {
   std::vector<double> t_s;
@@ -184,6 +201,7 @@ struct ServerResult {
   Measured<double> page_faults_per_request;
   SyscallsResult syscalls;
   InstructionsResult instructions;  // of user code
+  PerfResult perf;
   Measured<std::uint64_t> threads, threads_peak, threads_started;
   Measured<std::uint64_t> rss_bytes, rss_peak_bytes;
   Measured<SeriesResult> time_series;

@@ -107,10 +107,10 @@ TrialSpec read_spec(std::string_view text) {
   if (const json* const accounting = reader.find("accounting");
       accounting != nullptr && !accounting->is_null()) {
     JsonReader fields = reader.object("accounting");
-    spec.accounting =
-        AccountingSpec{fields.integer("connections", 1U, 100'000U),
-                       fields.integer("requests_per_connection", 2U, 100'000U),
-                       fields.flag_or("syscalls", false), fields.flag_or("instructions", false)};
+    spec.accounting = AccountingSpec{
+        fields.integer("connections", 1U, 100'000U),
+        fields.integer("requests_per_connection", 2U, 100'000U), fields.flag_or("syscalls", false),
+        fields.flag_or("instructions", false), fields.flag_or("perf", false)};
     fields.close();
   }
   if (const json* const limits = reader.find("limits")) {

@@ -80,6 +80,7 @@ struct AccountingSpec {
   // Passes of their own, which take seconds.
   bool syscalls = false;
   bool instructions = false;
+  bool perf = false;  // under the trial's own load, a second time
 };
 
 struct LimitsSpec {

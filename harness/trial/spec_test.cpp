@@ -43,6 +43,7 @@ TEST(ReadSpec, TakesEveryKey) {
   EXPECT_EQ(spec.accounting.value().requests_per_connection, 50U);
   EXPECT_FALSE(spec.accounting.value().syscalls);
   EXPECT_FALSE(spec.accounting.value().instructions);
+  EXPECT_FALSE(spec.accounting.value().perf);
   EXPECT_EQ(spec.limits.error_share, 0.01);
   EXPECT_EQ(spec.limits.foreign_cpu_share, 0.05);
   EXPECT_EQ(spec.limits.steal_share, 0.02);

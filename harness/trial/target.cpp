@@ -77,6 +77,7 @@ void Target::start(Guard& guard, const TargetLaunch& launch) {
   options.environment = launch.environment;
   options.cpus = launch.cpus;
   options.inherit = launch.inherit;
+  options.before_exec = launch.before_exec;
   options.capture_stdout = spec_.ready_line;
   try {
     process_.emplace(waiter_, guard, options);

@@ -1,6 +1,7 @@
 // The server under test as a process with an address.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@ struct TargetLaunch {
   std::vector<std::string> environment = {};
   std::vector<int> inherit = {};
   std::vector<std::string> wrapper = {};  // a program and its options, to start the target with
+  std::function<void(pid_t)> before_exec = {};  // called with the target's process
 };
 
 // Not thread-safe. What is passed by reference must outlive it.

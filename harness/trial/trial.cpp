@@ -12,6 +12,7 @@
 #include "harness/trial/builtin_driver.hpp"
 #include "harness/trial/failure.hpp"
 #include "harness/trial/instructions.hpp"
+#include "harness/trial/perf_pass.hpp"
 #include "harness/trial/syscalls.hpp"
 #include "harness/trial/target.hpp"
 #include "harness/trial/validity.hpp"
@@ -124,6 +125,22 @@ class Trial {
   }
 
   // Warm-up and window.
+  DriverRun drive(Target& target, const DriverHooks& hooks) {
+    const DriverContext context{waiter_,
+                                guard_,
+                                target,
+                                spec_,
+                                result_.cpus.generator,
+                                result_.cpus.shared,
+                                programs_.generator,
+                                hooks};
+    DriverRun run = spec_.driver == "wrk" ? drive_with_wrk(context) : drive_with_builtin(context);
+    if (run.requests == 0) {
+      throw TrialFailure("error-share", "not one request was answered in the window");
+    }
+    return run;
+  }
+
   void load() {
     DriverHooks hooks;
     hooks.prepare = [this] { cost_->prepare(); };
@@ -132,19 +149,8 @@ class Trial {
     hooks.sample = [this] { cost_->sample(); };
     hooks.window_end = [this] { cost_->end(); };
     hooks.sample_period = sample_period;
-    const DriverContext context{waiter_,
-                                guard_,
-                                target_,
-                                spec_,
-                                result_.cpus.generator,
-                                result_.cpus.shared,
-                                programs_.generator,
-                                hooks};
-    DriverRun run = spec_.driver == "wrk" ? drive_with_wrk(context) : drive_with_builtin(context);
+    DriverRun run = drive(target_, hooks);
     result_.warmup_s = run.warmup_s;
-    if (run.requests == 0) {
-      throw TrialFailure("error-share", "not one request was answered in the window");
-    }
     result_.window_s = run.window_s;
     result_.load = std::move(run.load);
     if (run.shutdown) {
@@ -198,6 +204,11 @@ class Trial {
             [&] { return count_allocations(context, programs_.counter_library); });
     account(server.syscalls, [&] { return count_syscalls(context, programs_.syscall_tracer); });
     account(server.instructions, [&] { return count_instructions(context); });
+    account(server.perf, [&] {
+      return count_perf(context, [this](Target& target, const DriverHooks& hooks) {
+        return drive(target, hooks);
+      });
+    });
   }
 
   // Each pass for itself: what one cannot count says nothing of the others.

@@ -33,11 +33,12 @@ def trial_seconds(suite: Json, planned: PlannedTrial) -> float:
         background.get(kind, 0) for kind in ("idle", "slow_senders", "slow_readers")
     )
     accounting = spec["accounting"] or {}
+    load_seconds = (
+        seconds(spec["warmup"]) + seconds(spec["duration"]) + TRIAL + CONNECTION * clients
+    )
     return (
-        seconds(spec["warmup"])
-        + seconds(spec["duration"])
-        + TRIAL
-        + CONNECTION * clients
+        load_seconds
+        + (load_seconds if accounting.get("perf") else 0.0)
         + (ALLOCATIONS if accounting else 0.0)
         + (SYSTEM_CALLS if accounting.get("syscalls") else 0.0)
         + (INSTRUCTIONS if accounting.get("instructions") else 0.0)

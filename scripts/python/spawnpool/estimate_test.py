@@ -19,6 +19,9 @@ def test_a_trial_takes_its_load_and_what_it_does_beside() -> None:
     first, other = block_seconds(_quick(accounting=None))
     assert first == other == pytest.approx(12 * (LOAD + TRIAL) + 4 * 96 * CONNECTION)
     assert block_seconds(_quick())[1] - other == pytest.approx(12 * ALLOCATIONS)
+    counted = {"connections": 2, "requests_per_connection": 2, "perf": True}
+    again = block_seconds(_quick(accounting=counted))[1] - block_seconds(_quick())[1]
+    assert again == pytest.approx(other), "the load once more"
 
 
 def test_what_is_counted_once_is_in_the_first_block_alone() -> None:

@@ -284,6 +284,20 @@ METRICS = (
         "lower",
         situational=True,
     ),
+    Metric("server.migrations_per_request", "migrations/request", "lower", situational=True),
+    Metric("server.perf.user_cycles_per_request", "user cycles/request", "lower", situational=True),
+    Metric(
+        "server.perf.kernel_cycles_per_request",
+        "kernel cycles/request",
+        "lower",
+        situational=True,
+    ),
+    Metric(
+        "server.perf.cache_misses_per_request",
+        "cache misses/request",
+        "lower",
+        situational=True,
+    ),
     Metric(
         "shutdown.answered",
         "answered before and after SIGTERM, requests",

@@ -20,6 +20,29 @@ from spawnpool.suite import load_suite, override
 from spawnpool.summary import summarize
 
 
+PERF = [
+    "scope",
+    "requests",
+    "running_share",
+    *(
+        f"{event}_per_request"
+        for event in (
+            "task_clock_us",
+            "context_switches",
+            "minor_faults",
+            "major_faults",
+            "user_cycles",
+            "kernel_cycles",
+            "user_instructions",
+            "kernel_instructions",
+            "cache_references",
+            "cache_misses",
+            "branch_misses",
+        )
+    ),
+]
+
+
 def encode_histogram(latencies_us: list[int]) -> str:
     """HdrHistogram V2 of latencies in µs below 2048, which it holds exactly (3 digits)."""
     counts = [0] * (max(latencies_us) + 1)
@@ -116,6 +139,7 @@ def example_trial(planned: PlannedTrial, load: Json, rate: float, draw: random.R
             "voluntary_switches_per_request": 1.0,
             "involuntary_switches_per_request": 0.1,
             "run_queue_wait_us_per_request": 40.0,
+            "migrations_per_request": None,
             "page_faults_per_request": 0.0,
             "syscalls_per_request": None,
             "syscalls_per_connection": None,
@@ -123,6 +147,7 @@ def example_trial(planned: PlannedTrial, load: Json, rate: float, draw: random.R
             "syscalls_by_phase": None,
             "instructions_per_request": None,
             "instructions_per_connection": None,
+            "perf": dict.fromkeys(PERF),
             "threads": connections + 1,
             "threads_peak": connections + 1,
             "threads_started": connections,
@@ -167,6 +192,8 @@ def example_trial(planned: PlannedTrial, load: Json, rate: float, draw: random.R
                     "syscalls_by_phase",
                     "instructions_per_request",
                     "instructions_per_connection",
+                    "migrations_per_request",
+                    *(f"perf.{name}" for name in PERF),
                 )
             },
             "server.allocations.by_phase": "the target marks no phases",

@@ -29,7 +29,9 @@ def run_trial(
     except Unmeasured as reason:
         before, reasons = None, {"before": str(reason)}
     started_at, started = utc_now(), time.monotonic()
-    bound = OVERHEAD_SECONDS + sum(seconds(spec[key]) for key in ("warmup", "duration", "timeout"))
+    load_seconds = sum(seconds(spec[key]) for key in ("warmup", "duration", "timeout"))
+    loads = 2 if (spec.get("accounting") or {}).get("perf") else 1
+    bound = OVERHEAD_SECONDS + loads * load_seconds
     bound += STARTS * sum(seconds(spec["limits"].get(key, "0s")) for key in ("ready", "stop"))
     ended = run_child([binary, "-"], json.dumps(spec), bound, interruption)
 
