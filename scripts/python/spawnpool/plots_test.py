@@ -27,7 +27,9 @@ def test_draws_each_picture_as_svg_and_png_and_the_same_again(
         for name in ("throughput", "latency", "cpu", "allocations", "allocated-bytes")
         for suffix in (".svg", ".png")
     ]
-    assert capsys.readouterr().err == "not drawn: system-calls: not asked for in this trial\n"
+    assert capsys.readouterr().err.splitlines() == [
+        f"not drawn: system-calls{kind}: not asked for in this trial" for kind in ("-by-phase", "")
+    ]
     for file in files:
         if file.suffix == ".svg":
             assert ElementTree.parse(file).getroot().tag.endswith("svg")
@@ -41,7 +43,7 @@ def test_draws_each_picture_as_svg_and_png_and_the_same_again(
 def test_a_real_result_has_every_picture(real_result: Json, tmp_path: Path) -> None:
     drawn = {picture.name for picture in pictures(real_result) if picture.figure is not None}
     series = {"series-burst-bursts-of-4-every-50ms", "series-ended-shutdown-after-300ms"}
-    costs = {"cpu", "allocations", "allocated-bytes", "system-calls"}
+    costs = {"cpu", "allocations", "allocated-bytes", "system-calls-by-phase", "system-calls"}
     assert drawn == {"throughput", "latency", "micro"} | costs | series
     files = plot(_written(tmp_path, real_result), tmp_path)
     assert len(files) == 2 * len(drawn)

@@ -16,7 +16,7 @@ from spawnpool.load import load_words
 from spawnpool.micro import micro_failures
 from spawnpool.plots import SECTIONS, pictures
 from spawnpool.results import ResultSchema, read_result
-from spawnpool.table import MICRO_COLUMNS, comparisons, failures, micro_rows, notes
+from spawnpool.table import MICRO_COLUMNS, comparisons, failures, micro_rows, notes, variation
 
 
 def report(result_path: Path, out: Path) -> None:
@@ -38,6 +38,7 @@ def render(result: Json) -> str:
     )
     environment.filters.update(how_started=_how_started, what_asked=_what_asked)
     drawable = any(trial["status"] == "valid" for trial in result["trials"])
+    details = list(comparisons(result["summary"], detail=True))
     return environment.get_template("report.html.j2").render(
         context=result["context"],
         suite=result["suite"],
@@ -49,7 +50,8 @@ def render(result: Json) -> str:
         open_loop=any(trial["load"]["offered_rps"] is not None for trial in result["trials"]),
         closed_loop=any(trial["load"]["offered_rps"] is None for trial in result["trials"]),
         comparisons=list(comparisons(result["summary"])),
-        details=list(comparisons(result["summary"], detail=True)),
+        details=details,
+        detail_notes=variation(details),
         micro=micro_rows(result["micro"]),
         micro_columns=MICRO_COLUMNS,
         notes=notes(result),

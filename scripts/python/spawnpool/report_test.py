@@ -8,6 +8,7 @@ from spawnpool.conditions import conditions
 from spawnpool.documents import Json
 from spawnpool.report import render, report
 from spawnpool.results import write_result
+from spawnpool.summary import summarize
 from spawnpool.table import comparisons, micro_rows
 from spawnpool.testing import example_result, fail
 
@@ -151,9 +152,18 @@ def test_a_real_result_has_its_series_its_machine_and_all_pictures(real_result: 
     page = render(real_result)
     parsed = _Page(page)
     words = " ".join(" ".join(parsed.words).split())
-    assert page.count("<svg ") == 9 and len(parsed.ids) == len(set(parsed.ids))
+    assert page.count("<svg ") == 10 and len(parsed.ids) == len(set(parsed.ids))
     for section in ("Costs in detail", "Along the window", "Micro-benchmarks", "not measured"):
         assert section in words
     for row in conditions(real_result["trials"]):
         assert f"{row.trial} {row.target} {row.place} {row.status} {row.foreign}" in words
     assert "the target was shut down within the window" in words
+
+
+def test_details_that_vary_are_marked(page: str) -> None:
+    assert "(!)" not in page
+    result = example_result()
+    result["trials"][0]["server"]["allocations"]["bytes_per_request"] = 700.0
+    result["summary"] = summarize(result["suite"], result["trials"])
+    page = render(result)
+    assert page.count("do not trust it") == 1 and "to 700 (!)" in page

@@ -1,6 +1,6 @@
 """The comparison of two targets as rows of words, and as tables on a terminal."""
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, TextIO
 
@@ -163,11 +163,14 @@ def notes(result: Json) -> list[str]:
         f"of at least 95 % (from n = {MINIMUM_PAIRS} on)."
     ]
     lines += [known.describe() for known in saturations(result["suite"], result["calibration"])]
-    if any(
-        "(!)" in row.base + row.other for it in comparisons(result["summary"]) for row in it.rows
-    ):
-        lines.append(VARIES)
+    lines += variation(comparisons(result["summary"]))
     return lines + list(_idle_cores(result)) + list(_unsteady(result)) + _of_micro(result["micro"])
+
+
+def variation(shown_in: Iterable[Comparison]) -> list[str]:
+    """A line on the mark of counts that vary, where there is one."""
+    marked = any("(!)" in row.base + row.other for it in shown_in for row in it.rows)
+    return [VARIES] if marked else []
 
 
 def _of_micro(micro: list[Json]) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import StrMethodFormatter
 
 from spawnpool.documents import Json
 from spawnpool.load import point_title
@@ -62,6 +63,15 @@ COUNTS = (
         ("server.allocations.bytes_per_request", "server.allocations.bytes_per_connection"),
         "server.allocations.by_phase",
         ("bytes_per_request", "bytes_per_connection"),
+        PHASES,
+    ),
+    Count(
+        "system-calls-by-phase",
+        "System calls of the server, by what it was doing",
+        "system calls",
+        ("server.syscalls_per_request", "server.syscalls_per_connection"),
+        "server.syscalls_by_phase",
+        ("per_request", "per_connection"),
         PHASES,
     ),
     Count(
@@ -182,6 +192,7 @@ def _stack(axes: Axes, bars: list[Bar], order: Sequence[str], colours: dict[str,
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
     axes.axvline(0, color="#444444", lw=1)
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.12g}"))
     for place, (bar, (_, end)) in enumerate(zip(bars, ends)):
         if bar.total is None:
             _write(axes, 0.0, place, "not measured")
@@ -235,6 +246,9 @@ def _caption(result: Json, count: Count, entries: list[Json]) -> str:
         f"that counted (n = {trial_counts(entries, count.totals[0])}); counts have no interval. Bold: the "
         "total."
     )
+    if count.parts.startswith("server.allocations."):
+        told = {leaf(trial, "server.allocations.source") for trial in result["trials"]} - {None}
+        words += f" Counted by: {', '.join(sorted(told))}."
     reasons = {
         trial["unmeasured"][count.parts]
         for trial in result["trials"]

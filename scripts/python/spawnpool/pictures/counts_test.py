@@ -53,7 +53,9 @@ def test_a_total_that_is_not_divided_is_one_bar_and_the_caption_says_why() -> No
     requests, connections = axes_of(draw(result), "allocations")[:2]
     assert _segments(requests, 0) == [(0, 2)] and _segments(connections, 0) == [(0, 14)]
     assert _segments(requests, 1) == []  # a total of 0, in words
-    assert "Not divided: the target marks no phases." in caption_of(draw(result), "allocations")
+    caption = caption_of(draw(result), "allocations")
+    assert "Not divided: the target marks no phases." in caption
+    assert "Counted by: interposer." in caption and "n = 6" in caption
 
 
 def test_what_was_not_measured_is_no_bar_of_0() -> None:
@@ -79,6 +81,7 @@ def test_the_parts_of_a_real_result_add_up_to_its_totals(real_result: Json) -> N
     for name, path in (
         ("allocations", "server.allocations.per_{}"),
         ("allocated-bytes", "server.allocations.bytes_per_{}"),
+        ("system-calls-by-phase", "server.syscalls_per_{}"),
         ("system-calls", "server.syscalls_per_{}"),
     ):
         panels = axes_of(draw(real_result), name)
