@@ -7,6 +7,7 @@ from spawnpool import paths
 from spawnpool.documents import Json
 from spawnpool.errors import UsageError
 from spawnpool.estimate import expected_seconds, fitting_blocks
+from spawnpool.looks import check_looks, declared_looks
 from spawnpool.options import RunOptions
 from spawnpool.plan import PAIRS_PER_BLOCK, draw_plan
 from spawnpool.results import SCHEMA_VERSION, ResultSchema, read_result
@@ -14,7 +15,7 @@ from spawnpool.results import SCHEMA_VERSION, ResultSchema, read_result
 # What has to be the same for trials to go into one result.
 SAME_CONTEXT = ("hostname", "kernel", "cpu_model", "affinity", "binaries", "versions")
 # What a result's suite has beyond the suite that was asked for.
-DRAWN = {"seed", "pairs", "planned"}
+DRAWN = {"seed", "pairs", "planned", "looks"}
 
 
 def new_result(
@@ -33,8 +34,14 @@ def new_result(
         "elapsed_s": 0.0,
         "ended_by": None,
     }
+    first = suite["blocks"]
+    if "until_resolved" in suite:
+        check_looks(suite)
+        suite = {**suite, "blocks": suite["until_resolved"]}
     # Now, not on the way: how many there are may not depend on what they measure.
     suite = {**suite, "blocks": fitting_blocks(suite, benchmarks)}
+    if "until_resolved" in suite:
+        suite["looks"] = declared_looks(first, suite["blocks"])
     run["expected_s"] = round(expected_seconds(suite, benchmarks), 1)
     planned = [trial.to_json() for trial in draw_plan(suite, seed)]
     pairs = PAIRS_PER_BLOCK * suite["blocks"]

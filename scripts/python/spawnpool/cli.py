@@ -56,6 +56,7 @@ def _run(arguments: argparse.Namespace) -> int:
             blocks=arguments.blocks,
             driver=arguments.driver,
             budget=arguments.budget,
+            until_resolved=arguments.until_resolved,
             seed=arguments.seed,
             resume=arguments.resume,
             dry_run=arguments.dry_run,
@@ -175,6 +176,13 @@ def _parser() -> argparse.ArgumentParser:
         "--budget",
         metavar="TIME",
         help="such as 10m: as many of the blocks as are expected to fit, fixed before the run",
+    )
+    run.add_argument(
+        "--until-resolved",
+        type=_positive,
+        metavar="MAX",
+        help="look after each N blocks, MAX at the most, and end when every gated metric has a verdict; "
+        "intervals are wider for it",
     )
     run.add_argument("--seed", type=_seed, metavar="S", help="draws the order (default: drawn)")
     ways = run.add_mutually_exclusive_group()

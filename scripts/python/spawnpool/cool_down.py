@@ -2,8 +2,8 @@
 
 A target's listening socket, and all that waited in its backlog, ends with its process, whose end the
 trial awaits. What may outlive it are connections that no process holds and that the kernel still closes
-(orphans): these are awaited. TIME_WAIT lasts a minute and is only told: a connection cost the same CPU
-time with 70,000 of them as with none (README.md, Limits), and source addresses rotate, so that ports do not run out.
+(orphans): these are awaited. TIME_WAIT lasts a minute and is only told: tens of thousands of them were not
+seen to matter (README.md, Limits), and source addresses rotate, so that ports do not run out.
 """
 import re
 import time

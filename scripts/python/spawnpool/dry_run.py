@@ -41,5 +41,8 @@ def print_plan(result: Json, benchmarks: int, stream: TextIO) -> None:
         f"{len(trials)} trials, {suite['pairs']} pairs at each point: {readable(run['expected_s'] - others)}, "
         f"of which {readable(len(trials) * load)} are warm-ups ({suite['warmup']}) and windows ({suite['duration']})"
     )
+    if "looks" in suite:
+        say(f"looks for verdicts after {', '.join(map(str, suite['looks']))} blocks")
     say(f"drawn from --seed {suite['seed']}")
-    say(f"expected: {readable(run['expected_s'])}")
+    most = "at most " if "looks" in suite else ""
+    say(f"expected: {most}{readable(run['expected_s'])}")

@@ -16,6 +16,7 @@ class RunOptions:
     blocks: int | None = None
     driver: str | None = None
     budget: str | None = None
+    until_resolved: int | None = None
     seed: int | None = None
     resume: bool = False
     dry_run: bool = False
@@ -29,4 +30,6 @@ class RunOptions:
         words += ["--blocks", str(self.blocks)] if self.blocks is not None else []
         words += ["--driver", self.driver] if self.driver is not None else []
         words += ["--budget", self.budget] if self.budget is not None else []
+        if self.until_resolved is not None:
+            words += ["--until-resolved", str(self.until_resolved)]
         return shlex.join([*words, "--out", str(out), "--resume"])

@@ -12,6 +12,7 @@ def test_the_line_to_resume_has_what_the_suite_depends_on() -> None:
         blocks=3,
         driver="wrk",
         budget="10m",
+        until_resolved=9,
         seed=7,
     )
     assert shlex.split(options.to_resume(Path("my result.json"))) == [
@@ -25,7 +26,7 @@ def test_the_line_to_resume_has_what_the_suite_depends_on() -> None:
             "--driver",
             "wrk",
         ),
-        *("--budget", "10m", "--out", "my result.json", "--resume"),
+        *("--budget", "10m", "--until-resolved", "9", "--out", "my result.json", "--resume"),
     ]
     assert (
         RunOptions("quick").to_resume(Path("x")) == "scripts/spawnpool run quick --out x --resume"

@@ -16,6 +16,7 @@ from spawnpool.durations import seconds
 from spawnpool.errors import UsageError
 from spawnpool.estimate import cut_words, readable
 from spawnpool.lock import machine_lock
+from spawnpool.looks import resolved, up_to
 from spawnpool.micro import micro_done, micro_failures, micro_names, micro_planned, run_micro
 from spawnpool.options import RunOptions
 from spawnpool.plan import PlannedTrial, trial_key
@@ -58,8 +59,8 @@ def _run(options: RunOptions, suite: Json, benchmarks: Sequence[str]) -> int:
         out, result = begun_result(options, suite, context, schema)
     else:
         out, result = new_result(options, suite, len(benchmarks), context)
+        _say_what_was_cut(result)
         claim(out)
-    _say_what_was_cut(result)
     before, total = _count(result)
     with (
         Interruption() as interruption,
@@ -68,12 +69,13 @@ def _run(options: RunOptions, suite: Json, benchmarks: Sequence[str]) -> int:
     ):
         steps = _Steps(result, schema, build, recorder, interruption, report)
         steps.run(benchmarks)
-        done = _count(result)[0] == total
+        measured, planned = _count(result)
+        done = measured == planned
         signal = None if done else interruption.signal
-        ended_by = "budget" if steps.over_budget else None
-        result["run"]["ended_by"] = (
-            "complete" if done else "signal" if signal is not None else ended_by
-        )
+        if result["run"]["ended_by"] != "resolved":
+            result["run"]["ended_by"] = (
+                "complete" if done else "signal" if signal is not None else "budget"
+            )
         result["run"]["elapsed_s"] = round(result["run"]["elapsed_s"] + steps.elapsed_s, 1)
     if signal is not None:
         _say_how_to_resume("interrupted", options, out, result)
@@ -136,13 +138,25 @@ class _Steps:
                 block = planned.block
                 continue
             # A block is not cut: every point is to have as many pairs as any other.
-            if self._ends_here(between_blocks=planned.block != block):
+            between_blocks = planned.block != block
+            if self._ends_here(between_blocks):
+                return
+            if between_blocks and kind == "trials" and self._resolved(planned.block):
                 return
             block = planned.block
             trial = self._measure(planned, suite)
             if trial is not None:
                 self._recorder.add(kind, trial)
                 self._report(describe_trial(kind, trial))
+
+    def _resolved(self, blocks: int) -> bool:
+        """Whether a look is due after so many blocks, and tells all verdicts. The result is then one of
+        these blocks."""
+        if blocks not in self._suite.get("looks", []) or not resolved(self._result, blocks):
+            return False
+        self._suite.update(up_to(self._result, blocks)["suite"])
+        self._result["run"]["ended_by"] = "resolved"
+        return True
 
     def _ends_here(self, between_blocks: bool = True) -> bool:
         """Whether the next step is not to begin. UsageError when the build is another by now."""
@@ -178,7 +192,8 @@ def _count(result: Json) -> tuple[int, int]:
 
 
 def _say_what_was_cut(result: Json) -> None:
-    suite, asked = result["suite"], result["run"]["blocks_asked"]
+    suite = result["suite"]
+    asked = suite.get("until_resolved", result["run"]["blocks_asked"])
     if suite["blocks"] < asked:
         print(f"spawnpool: {cut_words(suite, asked)}", file=sys.stderr)
 
@@ -192,6 +207,9 @@ def _say_how_to_resume(why: str, options: RunOptions, out: Path, result: Json) -
 
 def _conclude(out: Path, result: Json) -> int:
     print_tables(result, sys.stdout)
+    if result["run"]["ended_by"] == "resolved":
+        most = result["suite"]["looks"][-1]
+        print(f"every verdict is told after {result['suite']['blocks']} of at most {most} blocks")
     took, expected = (readable(result["run"][key]) for key in ("elapsed_s", "expected_s"))
     print(f"took {took}, expected were {expected}")
     print(f"result: {out}")

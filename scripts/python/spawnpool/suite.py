@@ -63,7 +63,7 @@ def _contradiction(suite: Json) -> str | None:
 
 def override(suite: Json, options: RunOptions) -> Json:
     """The suite with what the command line changes: values, targets (in the order named: the first is
-    the base), blocks, driver and budget. UsageError where that cannot be."""
+    the base), blocks and driver, budget, most blocks. UsageError where that cannot be."""
     changed = with_settings(suite, options.settings)
     _check(changed, f"--set {', '.join(it.partition('=')[0] for it in options.settings)}")
     if options.targets is not None:
@@ -74,11 +74,11 @@ def override(suite: Json, options: RunOptions) -> Json:
         if len(set(options.targets)) != len(options.targets):
             raise UsageError(f"--targets names one twice: {','.join(options.targets)}")
         changed["targets"] = [by_name[name] for name in options.targets]
-    for key in ("blocks", "driver", "budget"):
+    for key in ("blocks", "driver", "budget", "until_resolved"):
         value = getattr(options, key)
         if value is not None:
             changed[key] = value
-            _check(changed, f"--{key} {value}")
+            _check(changed, f"--{key.replace('_', '-')} {value}")
     return changed
 
 
