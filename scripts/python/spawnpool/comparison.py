@@ -9,7 +9,7 @@ from spawnpool.errors import UsageError, unknown
 from spawnpool.load import point_title
 from spawnpool.metrics import METRICS, Gate, Metric, gates, shown, varies
 from spawnpool.statistics import Pairs, Runs, pair_logs
-from spawnpool.summary import Rounds, paired_values, places, valid_pairs
+from spawnpool.summary import Rounds, look_count, paired_values, places, valid_pairs
 from spawnpool.verdicts import Exact, Judgement, Noisy, Question, Unanswerable, Verdict
 from spawnpool.verdicts import estimate, exit_status, gate
 
@@ -75,6 +75,7 @@ def within(path: Path, result: Json, targets: Sequence[str] | None = None) -> Co
     of every other. `result` has a summary of its trials. UsageError where there are not two targets.
     """
     base, *others = _chosen(result["suite"], targets)
+    looks = look_count(result["suite"])
     drafts: list[Draft] = []
     notes = list(unfinished(result))
     faults: list[str] = []
@@ -90,7 +91,7 @@ def within(path: Path, result: Json, targets: Sequence[str] | None = None) -> Co
             (notes if pairs else faults).extend(lost)
             for metric, how in lines_worth(result["suite"], entry, (told[base], told[other])):
                 sides = (told[base][metric.path], told[other][metric.path])
-                sample = _paired_sample(paired_values(metric, pairs))
+                sample = _paired_sample(paired_values(metric, pairs), looks)
                 drafts.append(Draft(scenario, point, base, other, metric, how, sides, sample))
     lines, varying = judge(drafts)
     return Comparison(path, lines, notes, faults + varying)
@@ -112,11 +113,11 @@ def lines_worth(
             yield metric, gate_
 
 
-def _paired_sample(values: list[tuple[float, float]]) -> Pairs | None:
+def _paired_sample(values: list[tuple[float, float]], looks: int) -> Pairs | None:
     """None where a value has no logarithm: no ground to leave its pair out."""
     if any(min(pair) <= 0 for pair in values):
         return None
-    return Pairs(pair_logs([a for a, _ in values], [b for _, b in values]))
+    return Pairs(pair_logs([a for a, _ in values], [b for _, b in values]), looks)
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def test_intervals_of_more_looks_are_wider() -> None:
 
 
 def test_looking_often_finds_no_more_than_looking_once() -> None:
-    runs, questions, looks = 4000, 6, [6, 12, 18, 24, 30]
+    runs, questions, looks = 4000, 2, [20, 40, 60, 80, 100]
     logs = numpy.random.default_rng(1).normal(0.0, 0.3, (runs, questions, looks[-1]))
 
     def wrong(share: int) -> float:

@@ -334,6 +334,39 @@ def test_a_run_over_its_budget_ends_with_a_whole_block(tmp_path: Path) -> None:
     assert _ended(resumed, out)["run"]["ended_by"] == "complete"
 
 
+def test_a_run_until_resolved_ends_at_the_look_that_tells_all(tmp_path: Path) -> None:
+    # Requests that wait 20 ms, four at once or one after the other: four times the throughput.
+    waiting = {"request": {"method": "GET", "path": "/sleep?ms=20"}, "limits": {"error_share": 1}}
+    suite = _suite(
+        tmp_path,
+        scenarios=_keep_alive(requests_per_connection=1, **waiting),
+        targets=[
+            {"name": "four", "model": "worker-pool", "options": ["--workers", "4"]},
+            {"name": "one", "model": "worker-pool", "options": ["--workers", "1", "--queue", "9"]},
+        ],
+        accounting=None,
+        metrics=[{"path": "server.cpu_us_per_request", "gate": "shown"}],
+        blocks=5,
+        until_resolved=10,
+    )
+    out = tmp_path / "result.json"
+    done = _run(suite, "--out", out)
+    result = _ended(done, out)
+    assert "every verdict is told after 5 of at most 10 blocks" in done.stdout
+    assert result["suite"]["looks"] == [5, 10] and result["suite"]["blocks"] == 5
+    assert result["run"]["ended_by"] == "resolved" and len(result["trials"]) == 20
+    compared = subprocess.run(
+        [COMMAND, "compare", out], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert compared.returncode == 1 and "slower" in compared.stdout
+
+    again = _run(suite, "--out", out, "--resume")  # nothing is left to do
+    assert _ended(again, out)["run"]["ended_by"] == "resolved" and "[" not in again.stderr
+    assert "'until_resolved' differs" in _refused(
+        _run(suite, "--out", out, "--resume", "--until-resolved", 20)
+    )
+
+
 def test_only_wrong_answers_end_in_failed_trials_and_nothing_to_draw(tmp_path: Path) -> None:
     scenarios = _keep_alive()
     scenarios[0]["expect"] = {"status": 200, "body": "Good bye"}

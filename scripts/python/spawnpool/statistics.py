@@ -15,7 +15,7 @@ from scipy.special import betaincinv, nctdtrinc, ndtri, stdtr, stdtrit
 Array = NDArray[numpy.float64]
 
 POWER = 0.8  # of the least detectable effect
-MINIMUM_PAIRS = 6  # with fewer, no interval of order statistics reaches 95 %
+MINIMUM_PAIRS = 6  # with fewer, no interval of order statistics reaches 95 %; see pairs_needed()
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,12 @@ def sign_test_rank(n: int, alpha: float = 0.05) -> int:
     0 when there is none. Source: the confidence interval for a median in W. J. Conover, Practical
     Nonparametric Statistics, 3.2; n = 20 gives 6 (and 15), n = 30 gives 10 (and 21)."""
     return int(numpy.count_nonzero(bdtr(numpy.arange(n), n, 0.5) <= alpha / 2))
+
+
+def pairs_needed(level: float) -> int:
+    """The least number of pairs with which any difference is told at a two-sided level: that of all
+    pairs on one side."""
+    return 1 + math.ceil(math.log2(1 / level))
 
 
 def pair_logs(base: Sequence[float], other: Sequence[float]) -> Array:
@@ -105,10 +111,11 @@ def least_effect(
 
 class Pairs:
     """A sample of ln(ratio) from pairs of adjacent trials, in any order: an array with the pairs along
-    its last axis."""
+    its last axis. With several looks at growing pairs each has an even part of every alpha (looks.py).
+    """
 
-    def __init__(self, logs: Array) -> None:
-        self.logs = logs
+    def __init__(self, logs: Array, looks: int = 1) -> None:
+        self.logs, self.looks = logs, looks
 
     @property
     def n(self) -> int:
@@ -122,25 +129,26 @@ class Pairs:
 
     def interval(self, alpha: float) -> tuple[Array, Array] | None:
         """The sign_interval()."""
-        return sign_interval(self.logs, alpha)
+        return sign_interval(self.logs, alpha / self.looks)
 
     def coverage(self, alpha: float) -> float:
         """The probability with which the interval holds the truth: at least 1 - alpha."""
-        return sign_coverage(self.n, alpha)
+        return sign_coverage(self.n, alpha / self.looks)
 
     def p_above(self, bound: float) -> Array:
         """The one-sided p-value against "the true ln(ratio) is at most the bound"."""
-        return p_above(self.logs, bound)
+        return numpy.minimum(1.0, self.looks * p_above(self.logs, bound))
 
     def p_below(self, bound: float) -> Array:
         """The same against "at least the bound"."""
-        return p_below(self.logs, bound)
+        return numpy.minimum(1.0, self.looks * p_below(self.logs, bound))
 
     def least_effect(self, alpha: float, margin: float) -> float | None:
         """The least_effect() of a single sample with this spread."""
         if self.n < 2:
             return None
-        return least_effect(float(numpy.std(self.logs, ddof=1)), self.n, alpha, margin)
+        spread = float(numpy.std(self.logs, ddof=1))
+        return least_effect(spread, self.n, alpha / self.looks, margin)
 
 
 class Runs:

@@ -15,9 +15,9 @@ from spawnpool.metrics import gates
 from spawnpool.micro import micro_names
 from spawnpool.options import RunOptions
 from spawnpool.plan import PAIRS_PER_BLOCK, draw_plan
-from spawnpool.statistics import MINIMUM_PAIRS
+from spawnpool.statistics import MINIMUM_PAIRS, pairs_needed
 from spawnpool.paths import known_suites
-from spawnpool.verdicts import GATE_ALPHA, pairs_needed
+from spawnpool.verdicts import GATE_ALPHA
 from spawnpool.suite import available, load_suite, override, trial_spec
 from spawnpool.durations import seconds
 

@@ -7,7 +7,9 @@ from typing import Any
 from spawnpool.documents import Json
 from spawnpool.metrics import METRICS, Metric, varies
 from spawnpool.plan import PAIRS_PER_BLOCK, planned_points, trial_round
-from spawnpool.statistics import MINIMUM_PAIRS, paired_ratio
+from spawnpool.statistics import paired_ratio, pairs_needed
+
+ALPHA = 0.05  # of an interval, where a run has one look
 
 Rounds = dict[str, dict[tuple[int, int], Json]]  # target -> round -> its trial
 
@@ -23,10 +25,17 @@ def summarize(suite: Json, trials: list[Json]) -> list[Json]:
             "point": point,
             "pairs_planned": PAIRS_PER_BLOCK * suite["blocks"],
             "targets": [_summarize_target(name, rounds[name]) for name in names],
-            "comparisons": [_compare(names[0], other, rounds) for other in names[1:]],
+            "comparisons": [
+                _compare(names[0], other, rounds, ALPHA / look_count(suite)) for other in names[1:]
+            ],
         }
         for scenario, point, rounds in places(suite, trials)
     ]
+
+
+def look_count(suite: Json) -> int:
+    """How often the run was to look at its pairs, its end included."""
+    return len(suite.get("looks", [suite["blocks"]]))
 
 
 def places(suite: Json, trials: list[Json]) -> Iterator[tuple[str, Json, Rounds]]:
@@ -87,16 +96,16 @@ def _summarize_metric(metric: Metric, trials: list[Json]) -> Json:
     return entry
 
 
-def _compare(base: str, other: str, rounds: Rounds) -> Json:
+def _compare(base: str, other: str, rounds: Rounds, alpha: float) -> Json:
     pairs = valid_pairs(rounds[base], rounds[other])
     return {
         "base": base,
         "target": other,
-        "ratios": {metric.path: _metric_ratio(metric, pairs) for metric in METRICS},
+        "ratios": {metric.path: _metric_ratio(metric, pairs, alpha) for metric in METRICS},
     }
 
 
-def _metric_ratio(metric: Metric, pairs: list[tuple[Json, Json]]) -> Json:
+def _metric_ratio(metric: Metric, pairs: list[tuple[Json, Json]], alpha: float) -> Json:
     """A pair that lacks the metric on a side does not count. A value of 0 has no logarithm: one is
     no ground to leave a pair out, so it leaves the metric without a ratio of pairs."""
     values = paired_values(metric, pairs)
@@ -115,9 +124,9 @@ def _metric_ratio(metric: Metric, pairs: list[tuple[Json, Json]]) -> Json:
     elif min(min(base), min(other)) <= 0:
         entry["reason"] = "a value of 0 has no logarithm"
     else:
-        result = paired_ratio(base, other)
+        result = paired_ratio(base, other, alpha)
         entry.update(ratio=result.ratio, interval=result.interval and list(result.interval))
         entry["coverage"] = result.coverage
         if result.interval is None:
-            entry["reason"] = f"an interval needs {MINIMUM_PAIRS} pairs"
+            entry["reason"] = f"an interval needs {pairs_needed(alpha)} pairs"
     return entry

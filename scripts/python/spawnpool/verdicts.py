@@ -22,7 +22,7 @@ from enum import Enum
 import numpy
 from numpy.typing import NDArray
 
-from spawnpool.statistics import MINIMUM_PAIRS, Array, Pairs, Runs, holm
+from spawnpool.statistics import Array, Pairs, Runs, holm, pairs_needed
 
 # With 0.05, as for intervals, noise far above the margin would let 2.5 % of runs find a regression
 # between identical servers.
@@ -107,7 +107,7 @@ def estimate(sample: Pairs | Runs) -> Judgement:
 def _too_small(sample: Pairs | Runs) -> str:
     """Why a sample has no interval."""
     if isinstance(sample, Pairs):
-        return f"{_pairs(sample.n)}: an interval needs {MINIMUM_PAIRS}"
+        return f"{_pairs(sample.n)}: an interval needs {pairs_needed(SHOWN_ALPHA / sample.looks)}"
     if sample.n == 1:
         return "one run of the base does not tell how runs differ: give several, better 6 than 3"
     return "the runs of the base do not differ at all, so how runs differ is not known"
@@ -192,16 +192,11 @@ def _sample(question: Noisy, verdict: Verdict, level: float, first_level: float)
         least = sample.least_effect(first_level, math.log1p(question.margin))
         told = replace(told, least_effect=None if least is None else math.expm1(least))
     elif told.reason is None and verdict == Verdict.INCONCLUSIVE:
-        needed = pairs_needed(first_level)
+        looks = sample.looks if isinstance(sample, Pairs) else 1
+        needed = pairs_needed(first_level / looks)
         reason = f"{_pairs(sample.n)}: to tell a difference this run needs {needed}"
         told = replace(told, reason=reason)
     return told
-
-
-def pairs_needed(level: float) -> int:
-    """The least number of pairs with which any difference is told at a two-sided level: that of all
-    pairs on one side."""
-    return 1 + math.ceil(math.log2(1 / level))
 
 
 def _ratios(interval: tuple[Array, Array] | None) -> tuple[float, float] | None:

@@ -5,7 +5,7 @@ import math
 import numpy
 import pytest
 
-from spawnpool.statistics import Pairs
+from spawnpool.statistics import Pairs, pairs_needed
 from spawnpool.verdicts import (
     GATE_ALPHA,
     Exact,
@@ -14,7 +14,6 @@ from spawnpool.verdicts import (
     Verdict,
     exit_status,
     gate,
-    pairs_needed,
 )
 
 REGRESSED, IMPROVED = Verdict.REGRESSED, Verdict.IMPROVED
