@@ -196,7 +196,8 @@ def test_an_interrupted_run_keeps_its_trials_leaves_no_process_and_goes_on(
     tmp_path: Path, number: signal.Signals, to_group: bool, status: int
 ) -> None:
     suite, out = _suite(tmp_path, scenarios=_keep_alive(), warmup="1s"), tmp_path / "result.json"
-    with _started(suite, "--out", out) as process:
+    command = (suite, "--out", out, "--set", "timeout=4s")
+    with _started(*command) as process:
         processes = _await_load(process)
         assert {"spawnpool-trial", "spawnpool-serve", "spawnpool-load"} <= _names(processes)
         (os.killpg if to_group else os.kill)(process.pid, number)
@@ -212,7 +213,7 @@ def test_an_interrupted_run_keeps_its_trials_leaves_no_process_and_goes_on(
         assert resume[0] == "scripts/spawnpool" and resume[1] == "run"
         done = _run(*resume[2:])
     else:
-        done = _run(suite, "--out", out, "--resume")
+        done = _run(*command, "--resume")
     assert done.stderr.startswith("[2/4]"), done.stderr
     after = _ended(done, out)
     assert after["trials"][0] == before[0]
@@ -220,7 +221,10 @@ def test_an_interrupted_run_keeps_its_trials_leaves_no_process_and_goes_on(
         map(trial_key, after["suite"]["planned"])
     )
 
-    again = _run(suite, "--out", out, "--resume")  # nothing is left to do
+    assert after["run"]["settings"] == ["timeout=4s"]
+    assert "'timeout' differs" in _refused(_run(suite, "--out", out, "--resume"))
+
+    again = _run(*command, "--resume")  # nothing is left to do
     assert "[" not in again.stderr
     assert _ended(again, out)["trials"] == after["trials"]
 
