@@ -201,7 +201,7 @@ TEST(AllocationCounter, CountsTheLiveHeapAndItsPeak) {
   EXPECT_EQ(some.heap_live_bytes - none.heap_live_bytes, left + vector);
   EXPECT_NEAR(static_cast<double>(some.heap_peak_bytes),
               static_cast<double>(none.heap_live_bytes + top + vector),
-              AllocationHeap::told_from_bytes);
+              AllocationHeap::growth_told_from_bytes);
 }
 
 TEST(AllocationCounter, CountsTheHeapOfTheLastProgramOfItsProcess) {

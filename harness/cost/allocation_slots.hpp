@@ -59,10 +59,10 @@ inline void change_heap(AllocationHeap& heap, std::int64_t bytes) {
 
 // Of the slot's owner.
 inline void change_heap(AllocationHeap& heap, AllocationSlot& slot, std::int64_t bytes) {
-  constexpr std::int64_t limit = AllocationHeap::told_from_bytes;
   const std::int64_t untold = slot.untold_heap.load(std::memory_order_relaxed) + bytes;
   slot.untold_heap.store(untold, std::memory_order_relaxed);
-  if (untold >= limit || untold <= -limit) [[unlikely]] {
+  if (untold >= AllocationHeap::growth_told_from_bytes ||
+      untold <= -AllocationHeap::shrinkage_told_from_bytes) [[unlikely]] {
     tell_heap(heap, slot);
   }
 }

@@ -103,7 +103,7 @@ TEST(AllocationSlots, AreForOneThreadEachAndThenShared) {
 }
 
 TEST(AllocationSlots, KnowTheLiveHeapExactlyAndItsPeakToAFewBytes) {
-  constexpr std::int64_t limit = AllocationHeap::told_from_bytes;
+  constexpr std::int64_t limit = AllocationHeap::growth_told_from_bytes;
   const auto page = new_page();
   AllocationSlot& slot = *claim_slot(*page, image);
   for (int i = 0; i < 1000; ++i) {
@@ -119,6 +119,36 @@ TEST(AllocationSlots, KnowTheLiveHeapExactlyAndItsPeakToAFewBytes) {
   change_heap(page->common.heap, slot, 1'000'000);  // as large by itself: told at once
   change_heap(page->common.heap, slot, -1'000'000);
   EXPECT_EQ(counts_of(*page).heap_peak_bytes, 1'000'000);
+}
+
+// Its next allocations come from what it has freed and not told.
+TEST(AllocationSlots, NeverMakeThePeakTooHighByThemselves) {
+  const auto page = new_page();
+  AllocationSlot& slot = *claim_slot(*page, image);
+  for (std::int64_t bytes = 5000; bytes <= 200'000; bytes += 5000) {
+    for (int i = 0; i < 10; ++i) {
+      change_heap(page->common.heap, slot, bytes);
+      change_heap(page->common.heap, slot, -bytes);
+    }
+    EXPECT_LE(counts_of(*page).heap_peak_bytes, bytes);
+    EXPECT_GT(counts_of(*page).heap_peak_bytes, bytes - AllocationHeap::growth_told_from_bytes);
+    EXPECT_EQ(counts_of(*page).heap_live_bytes, 0);
+  }
+}
+
+TEST(AllocationSlots, MakeThePeakTooHighByWhatOthersHaveFreedAndNotTold) {
+  constexpr std::int64_t untold = AllocationHeap::shrinkage_told_from_bytes - 1;
+  const auto page = new_page();
+  AllocationSlot& slot = *claim_slot(*page, image);
+  AllocationSlot& other = *claim_slot(*page, image);
+  change_heap(page->common.heap, slot, untold);
+  change_heap(page->common.heap, slot, -untold);
+  change_heap(page->common.heap, other, 1'000'000);
+  EXPECT_EQ(counts_of(*page).heap_live_bytes, 1'000'000);
+  EXPECT_EQ(counts_of(*page).heap_peak_bytes, 1'000'000 + untold);
+  change_heap(page->common.heap, slot, -1);  // one more, and all is told
+  change_heap(page->common.heap, other, 1'000'000);
+  EXPECT_EQ(counts_of(*page).heap_peak_bytes, 2'000'000 - 1);
 }
 
 TEST(AllocationSlots, AddUpTheHeapOfThreads) {
@@ -139,7 +169,7 @@ TEST(AllocationSlots, AddUpTheHeapOfThreads) {
   });
   EXPECT_EQ(counts_of(*page).heap_live_bytes, threads * 48);
   EXPECT_NEAR(static_cast<double>(counts_of(*page).heap_peak_bytes), threads * steps * 48,
-              threads * AllocationHeap::told_from_bytes);
+              threads * AllocationHeap::growth_told_from_bytes);
 }
 
 TEST(AllocationSlots, LeaveOutTheHeapOfAnotherImage) {
