@@ -1,4 +1,5 @@
 """Reading JSON documents and checking them against a JSON Schema, with errors of one line."""
+import gc
 import json
 import math
 import re
@@ -36,10 +37,18 @@ def parse_json(text: str) -> Any:
         return number
 
     def integer(digits: str) -> int:
-        finite(digits)
+        if len(digits) > 300:  # no double
+            finite(digits)
         return int(digits)
 
-    return json.loads(text, parse_constant=refuse, parse_float=finite, parse_int=integer)
+    # What is parsed is no garbage: looking through it for cycles takes a third of the time of large ones.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return json.loads(text, parse_constant=refuse, parse_float=finite, parse_int=integer)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def load_schema(path: Path) -> Json:
@@ -49,14 +58,15 @@ def load_schema(path: Path) -> Json:
     return schema
 
 
-def complaint(validator: Draft7Validator, document: Any) -> str | None:
-    """What is wrong with a document and where ("targets[0].model: ..."), or None."""
+def complaint(validator: Draft7Validator, document: Any, place: str = "") -> str | None:
+    """What is wrong with a document and where ("targets[0].model: ..."), or None. `place` is where the
+    document itself lies in a larger one."""
     error = best_match(validator.iter_errors(document))
-    return None if error is None else f"{_where(error)}: {_what(error)}"
+    return None if error is None else f"{_where(error, place)}: {_what(error)}"
 
 
-def _where(error: ValidationError) -> str:
-    path = ""
+def _where(error: ValidationError, place: str) -> str:
+    path = place
     for step in error.absolute_path:
         path += f"[{step}]" if isinstance(step, int) else f".{step}"
     return path.lstrip(".") or "top level"

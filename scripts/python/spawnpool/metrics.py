@@ -1,5 +1,6 @@
 """The metrics of summaries, tables, pictures and verdicts."""
 import difflib
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,10 +88,15 @@ class Metric:
         return self.label + arrows[self.better]
 
 
+@functools.cache
+def _steps(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
+
+
 def leaf(trial: Trial, path: str) -> Any:
     """The value at a dotted path of a trial; None below what is None."""
     value: Any = trial
-    for step in path.split("."):
+    for step in _steps(path):
         if value is None:
             return None
         value = value[step]

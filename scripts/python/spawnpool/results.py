@@ -15,6 +15,7 @@ from spawnpool.journal import CannotWrite, journal_path, read_journal, replay
 from spawnpool.metrics import gates
 from spawnpool.paths import RESULTS
 from spawnpool.plan import trial_key
+from spawnpool.shapes import Shapes
 from spawnpool.summary import summarize
 
 # 1 was before spawnpool-load: its trials lack what every trial tells now. 2 had no micro-benchmarks.
@@ -32,7 +33,7 @@ class ResultSchema:
 
     def __init__(self) -> None:
         schema = load_schema(RESULTS / "schema.json")
-        self._document = Draft7Validator(schema)
+        self._document = Shapes(schema)
         definitions = schema["definitions"]
         self._trial = Draft7Validator({"$ref": "#/definitions/trial", "definitions": definitions})
         self._properties: Json = definitions["trial"]["properties"]
@@ -45,7 +46,7 @@ class ResultSchema:
 
     def check_document(self, document: Any) -> None:
         """Raises InvalidResult when the object is no whole result, or a trial was not planned."""
-        wrong = complaint(self._document, document)
+        wrong = self._document.complaint(document)
         if wrong is not None:
             raise InvalidResult(wrong)
         wrong = _unexplained(document["context"])

@@ -11,7 +11,9 @@ from spawnpool.statistics import paired_ratio, pairs_needed
 
 ALPHA = 0.05  # of an interval, where a run has one look
 
-Rounds = dict[str, dict[tuple[int, int], Json]]  # target -> round -> its trial
+Round = tuple[int, int]
+Rounds = dict[str, dict[Round, Json]]  # target -> round -> its trial
+Values = dict[str, dict[Round, float]]  # path of a metric -> round -> its value
 
 
 def summarize(suite: Json, trials: list[Json]) -> list[Json]:
@@ -19,18 +21,19 @@ def summarize(suite: Json, trials: list[Json]) -> list[Json]:
 
     `suite` is that of a result."""
     names = [target["name"] for target in suite["targets"]]
-    return [
-        {
-            "scenario": scenario,
-            "point": point,
-            "pairs_planned": PAIRS_PER_BLOCK * suite["blocks"],
-            "targets": [_summarize_target(name, rounds[name]) for name in names],
-            "comparisons": [
-                _compare(names[0], other, rounds, ALPHA / look_count(suite)) for other in names[1:]
-            ],
-        }
-        for scenario, point, rounds in places(suite, trials)
-    ]
+    alpha, entries = ALPHA / look_count(suite), []
+    for scenario, point, rounds in places(suite, trials):
+        values = {name: _values(rounds[name]) for name in names}
+        entries.append(
+            {
+                "scenario": scenario,
+                "point": point,
+                "pairs_planned": PAIRS_PER_BLOCK * suite["blocks"],
+                "targets": [_summarize_target(name, rounds[name], values[name]) for name in names],
+                "comparisons": [_compare(names[0], other, values, alpha) for other in names[1:]],
+            }
+        )
+    return entries
 
 
 def look_count(suite: Json) -> int:
@@ -55,9 +58,7 @@ def _place(scenario: str, point: Json) -> str:
     return json.dumps([scenario, point], sort_keys=True)
 
 
-def valid_pairs(
-    base: dict[tuple[int, int], Json], other: dict[tuple[int, int], Json]
-) -> list[tuple[Json, Json]]:
+def valid_pairs(base: dict[Round, Json], other: dict[Round, Json]) -> list[tuple[Json, Json]]:
     """The trials of two targets that ran in one round and are valid both."""
     base, other = _valid(base), _valid(other)
     return [(base[key], other[key]) for key in sorted(base) if key in other]
@@ -73,18 +74,31 @@ def _valid(trials: dict[Any, Json]) -> dict[Any, Json]:
     return {key: trial for key, trial in trials.items() if trial["status"] == "valid"}
 
 
-def _summarize_target(name: str, trials: dict[tuple[int, int], Json]) -> Json:
+def _values(trials: dict[Round, Json]) -> Values:
+    """What the valid trials have of each metric."""
+    found: Values = {metric.path: {} for metric in METRICS}
+    for key, trial in _valid(trials).items():
+        for metric in METRICS:
+            value = metric.value(trial)
+            if value is not None:
+                found[metric.path][key] = value
+    return found
+
+
+def _summarize_target(name: str, trials: dict[Round, Json], values: Values) -> Json:
     valid = list(_valid(trials).values())
     counts = {
         status: sum(trial["status"] == status for trial in trials.values())
         for status in ("valid", "invalid", "failed")
     }
-    metrics = {metric.path: _summarize_metric(metric, valid) for metric in METRICS}
+    metrics = {
+        metric.path: _summarize_metric(metric, list(values[metric.path].values()), valid)
+        for metric in METRICS
+    }
     return {"target": name, "trials": counts, "metrics": metrics}
 
 
-def _summarize_metric(metric: Metric, trials: list[Json]) -> Json:
-    measured = [v for v in map(metric.value, trials) if v is not None]
+def _summarize_metric(metric: Metric, measured: list[float], trials: list[Json]) -> Json:
     entry: Json = {"median": None, "min": None, "max": None, "trials": len(measured)}
     entry.update(exact=metric.exact, varies=False, reason=None)
     if measured:
@@ -96,19 +110,22 @@ def _summarize_metric(metric: Metric, trials: list[Json]) -> Json:
     return entry
 
 
-def _compare(base: str, other: str, rounds: Rounds, alpha: float) -> Json:
-    pairs = valid_pairs(rounds[base], rounds[other])
-    return {
-        "base": base,
-        "target": other,
-        "ratios": {metric.path: _metric_ratio(metric, pairs, alpha) for metric in METRICS},
+def _compare(base: str, other: str, values: dict[str, Values], alpha: float) -> Json:
+    ratios = {
+        metric.path: _metric_ratio(
+            metric, values[base][metric.path], values[other][metric.path], alpha
+        )
+        for metric in METRICS
     }
+    return {"base": base, "target": other, "ratios": ratios}
 
 
-def _metric_ratio(metric: Metric, pairs: list[tuple[Json, Json]], alpha: float) -> Json:
+def _metric_ratio(
+    metric: Metric, of_base: dict[Round, float], of_other: dict[Round, float], alpha: float
+) -> Json:
     """A pair that lacks the metric on a side does not count. A value of 0 has no logarithm: one is
     no ground to leave a pair out, so it leaves the metric without a ratio of pairs."""
-    values = paired_values(metric, pairs)
+    values = [(of_base[key], of_other[key]) for key in sorted(of_base) if key in of_other]
     entry: Json = {"ratio": None, "interval": None, "coverage": None}
     entry.update(pairs=len(values), reason=None)
     if not values:
