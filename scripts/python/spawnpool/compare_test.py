@@ -8,6 +8,7 @@ import pytest
 
 from spawnpool import paths
 from spawnpool.cli import main
+from spawnpool.compare_formats import FORMATS
 from spawnpool.documents import Json
 from spawnpool.results import write_result
 from spawnpool.testing import example_result, fail
@@ -156,6 +157,31 @@ def test_a_file_has_its_format_and_the_terminal_the_table(
     assert capsys.readouterr().out == table
     assert main(["compare", path, "--format", "json"]) == 1
     assert capsys.readouterr().out == out.read_text()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_can_be_asked_for(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _written(tmp_path, _slower())
+    assert main(["compare", path, "--format", name]) == 1
+    assert "throughput" in capsys.readouterr().out
+
+
+def test_runs_of_the_base_are_compared_and_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths_of_runs = []
+    for seed, rate in enumerate((100_000.0, 160_000.0, 161_000.0, 159_000.0, 160_500.0)):
+        result = example_result({BASE: 150_000.0 + seed, POOL: rate})
+        result["suite"]["seed"] = seed
+        paths_of_runs.append(str(tmp_path / f"{seed}.json"))
+        write_result(Path(paths_of_runs[-1]), result)
+    assert main(["compare", *paths_of_runs]) == 1
+    assert "Not paired" in capsys.readouterr().out
+    assert main(["compare", *paths_of_runs[:2], "--strict"]) == 3
+    assert main(["compare", *paths_of_runs[:2], paths_of_runs[1]]) == 2
+    assert "are the same run: give each once" in capsys.readouterr().err
 
 
 def test_a_place_that_cannot_be_written_is_one_line(

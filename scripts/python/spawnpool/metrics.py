@@ -125,9 +125,9 @@ _UNSENT = "load.unsent_percent"
 THROUGHPUT, SERVED = "load.throughput_rps", "load.served_rps"
 
 # Gated by default is what a comparison is about and a noisy machine can tell:
-# - throughput and CPU time per request. 5 % is about what identical servers differ by from trial to
-#   trial on a shared two-core machine: a narrower margin is not resolved there, a wider one hides
-#   what people ask for.
+# - throughput and CPU time per request. On a shared two-core machine identical servers were seen to
+#   differ by 7 % in throughput from trial to trial: 20 pairs resolve a margin of 5 % there, which
+#   a few hundred would have to for 1 %.
 # - allocations and system calls, which do not vary. What Go's runtime counts includes a little of its
 #   own work (19.011 and 19.010 per request were seen), hence 0.1 %.
 # - allocated bytes, of which a percent is a string or two that grew.

@@ -33,7 +33,8 @@ class ResultSchema:
 
     def __init__(self) -> None:
         schema = load_schema(RESULTS / "schema.json")
-        self._document = Shapes(schema)
+        rules = {name: _unexplained for name in ("context", "trial", "micro")}
+        self._document = Shapes(schema, rules)
         definitions = schema["definitions"]
         self._trial = Draft7Validator({"$ref": "#/definitions/trial", "definitions": definitions})
         self._properties: Json = definitions["trial"]["properties"]
@@ -49,9 +50,6 @@ class ResultSchema:
         wrong = self._document.complaint(document)
         if wrong is not None:
             raise InvalidResult(wrong)
-        wrong = _unexplained(document["context"])
-        if wrong is not None:
-            raise InvalidResult(f"context.{wrong}")
         suite = document["suite"]
         calibration = [planned.to_json() for planned in calibration_plan(suite)]
         for kind, plan, name in (
@@ -60,16 +58,9 @@ class ResultSchema:
         ):
             planned = {trial_key(trial) for trial in plan}
             for index, trial in enumerate(document[kind]):
-                wrong = _unexplained(trial)
-                if wrong is not None:
-                    raise InvalidResult(f"{kind}[{index}].{wrong}")
                 if trial_key(trial) not in planned:
                     raise InvalidResult(f"{kind}[{index}]: is not {name}, or there twice")
                 planned.remove(trial_key(trial))
-        for index, entry in enumerate(document["micro"]):
-            wrong = _unexplained(entry)
-            if wrong is not None:
-                raise InvalidResult(f"micro[{index}].{wrong}")
         if document["micro"] and "micro" not in suite:
             raise InvalidResult("micro: is not asked for by the suite")
         try:

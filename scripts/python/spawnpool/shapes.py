@@ -7,7 +7,8 @@ and whether it is as long as asked, of an object its keys with their values' sha
 shapes. Two values of one shape are both valid or both not, so jsonschema judges one of them."""
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from jsonschema import Draft7Validator
@@ -21,17 +22,21 @@ LENGTHS = {"minLength", "maxLength", "minItems", "maxItems"}
 # What a shape does not tell.
 UNTOLD = {"multipleOf", "uniqueItems", "format"}
 NUMBERS = {int, float}
+Rule = Callable[[Json], str | None]
 BEYOND, BEYOND_BROKEN = 0, 1  # shapes of numbers above all bounds
 
 
 class Shapes:
     """A checker of documents by one schema of draft 7 that keeps to what a shape tells: without `UNTOLD`
     keywords, `items` in the form of a list, and listed numbers within lists. References are those to its
-    own definitions. It remembers shapes: not for use by several threads. ValueError for `UNTOLD`.
-    """
+    own definitions. A rule tells, of an object that is valid by the definition of this name, what is wrong
+    all the same and where in it, or None, and depends on nothing but the shape.
 
-    def __init__(self, schema: Json) -> None:
+    It remembers shapes: not for use by several threads. ValueError for `UNTOLD`."""
+
+    def __init__(self, schema: Json, rules: Mapping[str, Rule] = MappingProxyType({})) -> None:
         self._schema, self._definitions = schema, schema.get("definitions", {})
+        self._rules = {id(self._definitions[name]): rule for name, rule in rules.items()}
         parts = list(_subschemas(schema))
         for part in parts:
             if UNTOLD & part.keys():
@@ -68,6 +73,9 @@ class Shapes:
             items = value.items() if isinstance(value, dict) else enumerate(value)
             found = (self._check(node.below(key), item, _join(place, key)) for key, item in items)
             wrong = next((fault for fault in found if fault is not None), None)
+        if wrong is None and node.rule is not None:
+            fault = node.rule(value)
+            wrong = None if fault is None else f"{place}.{fault}"
         if shape is not None and wrong is None:
             node.valid.add(shape)
         elif shape is not None:  # of all that is wrong with it, tell what says most
@@ -78,7 +86,8 @@ class Shapes:
         if isinstance(schema, dict) and "$ref" in schema:
             return self._node(self._definitions[schema["$ref"].rpartition("/")[2]])
         if id(schema) not in self._nodes:
-            self._nodes[id(schema)] = _Node(schema, self._definitions)
+            rule = self._rules.get(id(schema))
+            self._nodes[id(schema)] = _Node(schema, self._definitions, rule)
         return self._nodes[id(schema)]
 
     def _shape(self, value: Any) -> int:
@@ -130,7 +139,7 @@ class Shapes:
 class _Node:
     """A schema within the schema: what it says of a value itself, and the schemas of what is in it."""
 
-    def __init__(self, schema: Any, definitions: Json) -> None:
+    def __init__(self, schema: Any, definitions: Json, rule: Rule | None) -> None:
         self._schema: Json = schema if isinstance(schema, dict) else {}
         whole = shallow = schema
         if isinstance(schema, dict):
@@ -142,6 +151,7 @@ class _Node:
                 if isinstance(schema.get(key), dict):
                     shallow[key] = True
         self.validator, self.whole = Draft7Validator(shallow), Draft7Validator(whole)
+        self.rule = rule
         self.valid: set[int] = set()  # shapes
 
     def below(self, key: str | int) -> Any:

@@ -158,3 +158,23 @@ def test_a_shape_tells_bounds_kinds_and_lengths() -> None:
 def test_a_schema_of_more_than_shapes_tell_is_none_for_it() -> None:
     with pytest.raises(ValueError, match="a shape does not tell uniqueItems"):
         Shapes({"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}})
+
+
+def test_a_rule_adds_to_a_definition() -> None:
+    schema: Json = {
+        "type": "array",
+        "items": {"$ref": "#/definitions/entry"},
+        "definitions": {"entry": {"type": "object", "properties": {"a": {"type": "number"}}}},
+    }
+    asked: list[Json] = []
+
+    def has_a(entry: Json) -> str | None:
+        asked.append(entry)
+        return None if "a" in entry else "a: is missing"
+
+    checker = Shapes(schema, {"entry": has_a})
+    assert checker.complaint([{"a": 10}, {"a": 11}, {"a": 12}]) is None
+    assert len(asked) == 1
+    assert checker.complaint([{"a": 10}, {"b": 1}]) == "[1].a: is missing"
+    assert checker.complaint([{"a": "x"}]) == "[0].a: 'x' is not of type 'number'"
+    assert len(asked) == 2  # no rule is asked about what is no entry

@@ -47,7 +47,10 @@ def pairs_needed(level: float) -> int:
 def pair_logs(base: Sequence[float], other: Sequence[float]) -> Array:
     """d_i = ln(other_i / base_i). Pair i is (base[i], other[i]); every value is positive. ValueError
     for sides of different length."""
-    return numpy.array([math.log(b / a) for a, b in zip(base, other, strict=True)])
+    if len(base) != len(other):
+        raise ValueError(f"{len(base)} values make no pairs with {len(other)}")
+    logs: Array = numpy.log(numpy.asarray(other, dtype=float) / numpy.asarray(base, dtype=float))
+    return logs
 
 
 def sign_interval(logs: Array, alpha: float) -> tuple[Array, Array] | None:
