@@ -71,10 +71,11 @@ class Comparison:
 
 
 def within(path: Path, result: Json, targets: Sequence[str] | None = None) -> Comparison:
-    """Compares the targets of one run in pairs: the first, of those named or of the suite, is the base
-    of every other. `result` has a summary of its trials. UsageError where there are not two targets.
-    """
-    base, *others = _chosen(result["suite"], targets)
+    """Compares the targets of one run in pairs: the first of those named is the base of every other.
+    Where none are named, each is judged against the one that the suite says, and in a suite that says
+    nothing against the first. `result` has a summary of its trials. UsageError where there are not two
+    targets."""
+    chosen = _chosen(result["suite"], targets)
     looks = look_count(result["suite"])
     drafts: list[Draft] = []
     notes = list(unfinished(result))
@@ -83,7 +84,7 @@ def within(path: Path, result: Json, targets: Sequence[str] | None = None) -> Co
         places(result["suite"], result["trials"]), result["summary"], strict=True
     ):
         told = {target["target"]: target["metrics"] for target in entry["targets"]}
-        for other in others:
+        for base, other in chosen:
             pairs = valid_pairs(rounds[base], rounds[other])
             lost = _lost(
                 point_title(scenario, point), (base, other), rounds, entry["pairs_planned"]
@@ -205,9 +206,12 @@ def judge(drafts: Sequence[Draft]) -> tuple[list[Line], list[str]]:
     return lines, list(faults)
 
 
-def _chosen(suite: Json, targets: Sequence[str] | None) -> list[str]:
-    """The names of the targets to compare, the base first."""
+def _chosen(suite: Json, targets: Sequence[str] | None) -> list[tuple[str, str]]:
+    """The names of the targets to compare, each after its base."""
     names = [target["name"] for target in suite["targets"]]
+    said = [(it["against"], it["name"]) for it in suite["targets"] if it.get("against") in names]
+    if said and targets is None:
+        return said
     chosen = list(targets or names)
     for name in chosen:
         if name not in names:
@@ -217,7 +221,7 @@ def _chosen(suite: Json, targets: Sequence[str] | None) -> list[str]:
             f"two targets or more are to be compared, not {', '.join(chosen)}: "
             f"name them with --targets, of {', '.join(names)}"
         )
-    return chosen
+    return [(chosen[0], other) for other in chosen[1:]]
 
 
 def unfinished(result: Json) -> Iterator[str]:

@@ -104,6 +104,19 @@ def test_every_other_target_is_compared_with_the_base() -> None:
     }
 
 
+def test_each_target_is_judged_against_the_one_that_the_suite_says() -> None:
+    rates = {BASE: 150_000.0, POOL: 165_000.0, "go-net-http": 130_000.0, "go-fasthttp": 170_000.0}
+    result = example_result(rates, "peers", blocks=5)
+    against = {"go-fasthttp": POOL, "go-net-http": BASE}
+    for target in result["suite"]["targets"]:
+        if target["name"] in against:
+            target["against"] = against[target["name"]]
+    compared = {(line.base, line.target) for line in _compared(result).lines}
+    assert compared == {(BASE, "go-net-http"), (POOL, "go-fasthttp")}
+    compared = {(line.base, line.target) for line in _compared(result, POOL, BASE).lines}
+    assert compared == {(POOL, BASE)}
+
+
 @pytest.mark.parametrize(
     "targets, words",
     [

@@ -31,6 +31,7 @@ def load_suite(name_or_path: str) -> Json:
 
 def _contradiction(suite: Json) -> str | None:
     """What a schema cannot say about a suite."""
+    names = {target["name"] for target in suite["targets"]}
     for kind in ("targets", "scenarios"):
         seen: set[str] = set()
         for index, item in enumerate(suite[kind]):
@@ -46,6 +47,9 @@ def _contradiction(suite: Json) -> str | None:
                     f"targets[{index}]: say how its port is known, by one of 'port', "
                     "'ready_line': true or '{port}' in an argument of the command"
                 )
+        other = target.get("against")
+        if other is not None and (other == target["name"] or other not in names):
+            return f"targets[{index}].against: '{other}' is no other target"
     for index, scenario in enumerate(suite["scenarios"]):
         if suite["driver"] == "wrk" and scenario["request"]["method"] == "HEAD":
             return f"scenarios[{index}].request.method: the driver wrk cannot read answers to HEAD"
@@ -127,7 +131,7 @@ def trial_spec(suite: Json, planned: PlannedTrial, seed: int) -> Json:
         target = {**target, "command": target_command(target)}
     here_only = {"points", "limits", "rate_fraction"}  # what a trial does not know
     spec = {
-        "target": {key: value for key, value in target.items() if key != "optional"},
+        "target": {k: v for k, v in target.items() if k not in ("optional", "against", "revision")},
         "scenario": {key: value for key, value in scenario.items() if key not in here_only},
         "point": {key: value for key, value in planned.point.items() if key != "rate_fraction"},
         "block": planned.block,

@@ -126,6 +126,17 @@ def _edit(suite: Json, path: str, value: Any) -> None:
             "targets[1]: say how its port is known",
         ),
         ("targets/1", {"name": "x", "command": ["x"], "options": []}, "targets[1]: 'model' is a"),
+        ("targets/1/against", "nobody", "targets[1].against: 'nobody' is no other target"),
+        (
+            "targets/1/against",
+            "worker-pool",
+            "targets[1].against: 'worker-pool' is no other target",
+        ),
+        (
+            "targets/1/revision",
+            {"ref": "main"},
+            "targets[1]: 'command' is a dependency of 'revision'",
+        ),
         ("scenarios/1/name", "keep-alive", "scenarios[1].name: 'keep-alive' is there already"),
         ("scenarios/0/points/1/connection", 3, "scenarios[0].points[1]: Additional properties"),
         ("scenarios/0/requests_per_connection", -1, "scenarios[0].requests_per_connection: -1"),
