@@ -18,6 +18,12 @@ SAME_CONTEXT = ("hostname", "kernel", "cpu_model", "affinity", "binaries", "vers
 DRAWN = {"seed", "pairs", "planned", "looks"}
 
 
+def default_out(suite: Json) -> Path:
+    """Where the result of a run that begins now goes, unless the user says otherwise."""
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    return paths.RESULTS / f"{suite['name']}-{stamp}.json"
+
+
 def new_result(
     options: RunOptions, suite: Json, benchmarks: int, context: Json
 ) -> tuple[Path, Json]:
@@ -25,8 +31,7 @@ def new_result(
     fit into the suite's budget, beside so many micro-benchmarks. UsageError when not even one does.
     """
     seed = random.SystemRandom().randrange(2**32) if options.seed is None else options.seed
-    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    out = options.out or paths.RESULTS / f"{suite['name']}-{stamp}.json"
+    out = options.out or default_out(suite)
     run = {
         "settings": list(options.settings),
         "blocks_asked": suite["blocks"],

@@ -3,11 +3,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from spawnpool import paths
 from spawnpool.errors import UsageError, unknown
+from spawnpool.options import RunOptions
 
 EXIT_USAGE = 2
 EXPORT_FORMATS = (
@@ -43,23 +45,38 @@ def _names(text: str) -> list[str]:
     return text.split(",")
 
 
+def _run_options(arguments: argparse.Namespace) -> RunOptions:
+    """What _add_run_options() added, and the suite."""
+    return RunOptions(
+        suite=arguments.suite,
+        out=arguments.out,
+        settings=arguments.settings,
+        targets=arguments.targets,
+        blocks=arguments.blocks,
+        driver=arguments.driver,
+        budget=arguments.budget,
+        until_resolved=arguments.until_resolved,
+        seed=arguments.seed,
+    )
+
+
 def _run(arguments: argparse.Namespace) -> int:
-    from spawnpool.options import RunOptions
     from spawnpool.runner import run
 
-    return run(
-        RunOptions(
-            suite=arguments.suite,
-            out=arguments.out,
-            settings=arguments.settings,
-            targets=arguments.targets,
-            blocks=arguments.blocks,
-            driver=arguments.driver,
-            budget=arguments.budget,
-            until_resolved=arguments.until_resolved,
-            seed=arguments.seed,
-            resume=arguments.resume,
-            dry_run=arguments.dry_run,
+    options = _run_options(arguments)
+    return run(replace(options, resume=arguments.resume, dry_run=arguments.dry_run))
+
+
+def _duel(arguments: argparse.Namespace) -> int:
+    from spawnpool.duel import DuelOptions, duel
+
+    return duel(
+        DuelOptions(
+            base=arguments.base,
+            head=arguments.head,
+            run=_run_options(arguments),
+            strict=arguments.strict,
+            format=arguments.format,
         )
     )
 
@@ -129,6 +146,7 @@ def _trend(arguments: argparse.Namespace) -> int:
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
     "compare": _compare,
+    "duel": _duel,
     "plot": _plot,
     "report": _report,
     "export": _export,
@@ -136,6 +154,57 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "history": _history,
     "trend": _trend,
 }
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    """What `run` and `duel` have in common."""
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="the result (default: results/SUITE-TIME.json)"
+    )
+    parser.add_argument(
+        "--targets", type=_names, metavar="A,B", help="only these; the first is the base of ratios"
+    )
+    parser.add_argument("--blocks", type=_positive, metavar="N", help="two pairs of trials each")
+    parser.add_argument(
+        "--driver",
+        choices=("builtin", "wrk"),
+        help="what sends the requests, instead of the suite's: spawnpool-load, or wrk as a cross-check",
+    )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="any value of the suite, such as duration=2s, limits.error_share=0 or "
+        """'targets.worker-pool.options=["--workers","8"]'; may be given again""",
+    )
+    parser.add_argument(
+        "--budget",
+        metavar="TIME",
+        help="such as 10m: as many of the blocks as are expected to fit, fixed before the run",
+    )
+    parser.add_argument(
+        "--until-resolved",
+        type=_positive,
+        metavar="MAX",
+        help="look after each N blocks, MAX at the most, and end when every gated metric has a verdict; "
+        "intervals are wider for it",
+    )
+    parser.add_argument("--seed", type=_seed, metavar="S", help="draws the order (default: drawn)")
+
+
+def _add_verdict_options(parser: argparse.ArgumentParser) -> None:
+    """What `compare` and `duel` have in common."""
+    parser.add_argument(
+        "--strict", action="store_true", help="end with 3 where a gated metric is inconclusive"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("table", "json", "markdown", "junit", "github"),
+        default="table",
+        help="of the output (default: table)",
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -151,40 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run a suite and print its table")
     shipped = ", ".join(paths.known_suites())
     run.add_argument("suite", metavar="SUITE", help=f"a shipped suite ({shipped}) or a JSON file")
-    run.add_argument(
-        "--out", type=Path, metavar="FILE", help="the result (default: results/SUITE-TIME.json)"
-    )
-    run.add_argument(
-        "--targets", type=_names, metavar="A,B", help="only these; the first is the base of ratios"
-    )
-    run.add_argument("--blocks", type=_positive, metavar="N", help="two pairs of trials each")
-    run.add_argument(
-        "--driver",
-        choices=("builtin", "wrk"),
-        help="what sends the requests, instead of the suite's: spawnpool-load, or wrk as a cross-check",
-    )
-    run.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="PATH=VALUE",
-        help="any value of the suite, such as duration=2s, limits.error_share=0 or "
-        """'targets.worker-pool.options=["--workers","8"]'; may be given again""",
-    )
-    run.add_argument(
-        "--budget",
-        metavar="TIME",
-        help="such as 10m: as many of the blocks as are expected to fit, fixed before the run",
-    )
-    run.add_argument(
-        "--until-resolved",
-        type=_positive,
-        metavar="MAX",
-        help="look after each N blocks, MAX at the most, and end when every gated metric has a verdict; "
-        "intervals are wider for it",
-    )
-    run.add_argument("--seed", type=_seed, metavar="S", help="draws the order (default: drawn)")
+    _add_run_options(run)
     ways = run.add_mutually_exclusive_group()
     ways.add_argument("--resume", action="store_true", help="go on with the result --out names")
     ways.add_argument(
@@ -204,18 +240,31 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--targets", type=_names, metavar="A,B", help="only these; the first is the base"
     )
-    compare.add_argument(
-        "--strict", action="store_true", help="end with 3 where a gated metric is inconclusive"
-    )
-    compare.add_argument(
-        "--format",
-        choices=("table", "json", "markdown", "junit", "github"),
-        default="table",
-        help="of the output (default: table)",
-    )
+    _add_verdict_options(compare)
     compare.add_argument(
         "--out", type=Path, metavar="FILE", help="write it there, and print the table"
     )
+
+    duel = commands.add_parser(
+        "duel",
+        help="run two git revisions in pairs and judge the second",
+        description="Builds the servers of two revisions (kept in build/duel), runs them as pairs of targets NAME@base and "
+        "NAME@head with the generator and the suite of this tree, and judges each head against its base. What "
+        "`run` says goes to stderr.",
+        epilog="Exit status: that of `compare`; 2 also when a revision does not build; 128 + signal when interrupted.",
+    )
+    duel.add_argument(
+        "base", metavar="BASE_REF", help="a commit, branch or tag; . is the working tree"
+    )
+    duel.add_argument("head", metavar="HEAD_REF", help="the same, of what is to be judged")
+    duel.add_argument(
+        "--suite",
+        default="ci",
+        metavar="SUITE",
+        help="a shipped suite or a JSON file (default: ci)",
+    )
+    _add_run_options(duel)
+    _add_verdict_options(duel)
 
     plot = commands.add_parser("plot", help="draw a result as SVG and PNG")
     plot.add_argument("result", type=Path, metavar="RESULT")

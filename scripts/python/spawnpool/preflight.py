@@ -41,16 +41,22 @@ def check_driver(suite: Json) -> None:
 
 
 def check_options(suite: Json) -> None:
-    """Starts each of the project's own targets once; UsageError when it refuses its options.
+    """Starts each of the project's own targets once, of whatever revision; UsageError when it refuses its
+    options.
 
     Any other trouble is the target's, not the user's: its trials will tell."""
     server = paths.binary("spawnpool-server")
     for target in suite["targets"]:
         if "model" in target:
             options = ["--model", target["model"], "--port", "0", *target.get("options", [])]
-            refusal = _refusal([str(server), *options])
-            if refusal is not None:
-                raise UsageError(f"target '{target['name']}': {refusal}")
+            command = [str(server), *options]
+        elif "revision" in target:
+            command = target["command"]
+        else:
+            continue
+        refusal = _refusal(command)
+        if refusal is not None:
+            raise UsageError(f"target '{target['name']}': {refusal}")
 
 
 def _refusal(command: list[str]) -> str | None:
