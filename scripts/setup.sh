@@ -42,6 +42,8 @@ golang-github-valyala-fasthttp-dev  the peer fasthttp
 nginx-light         the peer nginx
 default-jdk-headless  runs the reference implementation of HdrHistogram
 libbenchmark-tools  reads what is exported for Google Benchmark
+git                 builds two revisions for duel
+python3-yaml        reads the workflow for GitHub, whose steps the tests run
 python3-prometheus-client  reads what is exported for Prometheus
 libhdrhistogram-java  the reference implementation of HdrHistogram, to check ours against
 '

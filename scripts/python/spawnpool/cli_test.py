@@ -65,7 +65,9 @@ def test_a_missing_module_names_the_mend() -> None:
     assert "is missing: run scripts/setup.sh" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["", "run", "compare", "plot", "report", "export", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["", "run", "compare", "duel", "plot", "report", "export", "doctor"]
+)
 def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ending:
         main([*command.split(), "--help"])
@@ -76,7 +78,7 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "words, line",
     [
-        ([], "name a command: run, compare, plot, report, export"),
+        ([], "name a command: run, compare, duel, plot, report, export"),
         (["rum"], "unknown command 'rum': did you mean 'run'?"),
         (["--verbose"], "unrecognized arguments: --verbose"),
         (["run"], "the following arguments are required: SUITE"),

@@ -1,10 +1,13 @@
-"""Results for tests: whole documents with the numbers a test asks for."""
+"""For tests: results, whole documents with the numbers a test asks for; and git repositories."""
 import base64
+import json
 import random
 import statistics
 import struct
+import subprocess
 import zlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -364,3 +367,32 @@ def _figure(pictures: Iterable[Picture], name: str) -> Figure:
 def fail(trial: Json, code: str, message: str) -> None:
     """Turns a trial into one that the target's fault made invalid, its numbers kept."""
     trial.update(status="invalid", reasons=[{"code": code, "message": message}])
+
+
+def git(root: Path, *words: str) -> str:
+    """What git says; whoever runs the tests has no part in it."""
+    identity = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.com")
+    command = ["git", "-C", str(root), *identity, "-c", "core.hooksPath=/dev/null", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def repository(root: Path, makes_server: str) -> Path:
+    """A repository on the branch main, without a commit, whose preset `release` makes the server with
+    this shell command, in the folder of the build."""
+    root.mkdir()
+    git(root, "init", "--quiet", "--initial-branch=main")
+    (root / ".gitignore").write_text("/build/\n")
+    (root / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.22)\nproject(spawnpool VERSION 0.1.0 LANGUAGES NONE)\n"
+        "file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/bin)\n"
+        f"add_custom_target(spawnpool-server COMMAND {makes_server})\n"
+    )
+    preset = {
+        "name": "release",
+        "generator": "Ninja",
+        "binaryDir": "${sourceDir}/build/${presetName}",
+    }
+    (root / "CMakePresets.json").write_text(
+        json.dumps({"version": 3, "configurePresets": [preset]})
+    )
+    return root
