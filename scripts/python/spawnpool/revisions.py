@@ -1,6 +1,8 @@
 """Servers of git revisions, built in worktrees of their own and kept under build/duel."""
 import hashlib
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -176,7 +178,8 @@ def _compile(tree: Path, log: Path, revision: Revision, interruption: Interrupti
 def _complaint(ended: Ended) -> str:
     """The last lines that tell of an error, or the last of all."""
     lines = [line.strip() for line in (ended.output + ended.words).splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower()]
+    # Ninja repeats the command, with its -Werror, which tells nobody anything.
+    errors = [line for line in lines if re.search(r"\berror\b", line, re.IGNORECASE)]
     told = (errors or lines)[-3:]
     return " | ".join([*told, *([ended.fault] if ended.fault else [])]) or f"exit {ended.status}"
 
@@ -185,7 +188,8 @@ def _git(root: Path, *words: str, more: Mapping[str, str] | None = None) -> str:
     """What git says. UsageError with its complaint when it fails."""
     done = _try_git(root, *words, more=more)
     if done.returncode != 0:
-        raise UsageError(f"git cannot do '{' '.join(words)}' in {root}: {_last_line(done)}")
+        command = shlex.join(["git", "-C", str(root), *words])
+        raise UsageError(f"'{command}' fails: {_last_line(done)}; have it succeed by hand first")
     return done.stdout.strip()
 
 
