@@ -232,7 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser(
         "compare",
         help="judge the targets of a result, or a result by runs of its base",
-        description="Judges every target of RESULT against the first, in pairs of adjacent trials; or, with BASE, each against itself in those runs: sampled metrics need several, better 6 than 3.",
+        description="Judges every target of RESULT against the first, or the one its suite says, in pairs of adjacent trials; or, with BASE, each against itself in those runs: sampled metrics need several, better 6 than 3.",
         epilog="Exit status: 0 no gated metric regressed; 1 one did; 2 a mistake in what was asked, or data that cannot be judged; 3 with --strict, a gated metric of which nothing can be told.",
     )
     compare.add_argument("result", type=Path, metavar="RESULT")
