@@ -1,10 +1,10 @@
 #include "harness/cost/perf_counters.hpp"
 
 #include <linux/perf_event.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <fstream>
@@ -66,7 +66,6 @@ int open_event(const Description& description, bool kernel, pid_t pid) {
   attributes.type = description.type;
   attributes.config = description.config;
   attributes.read_format = PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING;
-  attributes.disabled = 1;
   attributes.inherit = 1;
   attributes.exclude_user = description.user ? 0 : 1;
   attributes.exclude_kernel = kernel ? 0 : 1;
@@ -133,40 +132,46 @@ PerfCounters::~PerfCounters() {
   }
 }
 
-void PerfCounters::enable() const {
-  for (const Counter& counter : counters_) {
-    ioctl(counter.fd, PERF_EVENT_IOC_ENABLE, 0);
+PerfCounters::Reading PerfCounters::reading(int fd) {
+  std::array<std::uint64_t, 3> words{};  // as the read format orders them
+  if (fd >= 0 && ::read(fd, words.data(), sizeof words) != sizeof words) {
+    return {.error = errno};
+  }
+  return {.value = words[0], .enabled_ns = words[1], .running_ns = words[2]};
+}
+
+void PerfCounters::begin() {
+  for (Counter& counter : counters_) {
+    counter.begin = reading(counter.fd);
   }
 }
 
-void PerfCounters::disable() const {
-  for (const Counter& counter : counters_) {
-    ioctl(counter.fd, PERF_EVENT_IOC_DISABLE, 0);
+void PerfCounters::end() {
+  for (Counter& counter : counters_) {
+    counter.end = reading(counter.fd);
   }
 }
 
 PerfCounts PerfCounters::read() const {
-  struct Reading {
-    std::uint64_t value, enabled, running;
-  };
   PerfCounts counts;
   for (std::size_t event = 0; event < counts.size(); ++event) {
     const Counter& counter = counters_.at(event);
     PerfCount& count = counts.at(event);
-    Reading reading{};
+    const std::uint64_t enabled = counter.end.enabled_ns - counter.begin.enabled_ns;
+    const std::uint64_t running = counter.end.running_ns - counter.begin.running_ns;
     if (counter.fd < 0) {
       count.unmeasured = counter.unmeasured;
-    } else if (::read(counter.fd, &reading, sizeof reading) != sizeof reading) {
-      count.unmeasured = "the counter cannot be read: " + std::generic_category().message(errno);
-    } else if (reading.enabled == 0) {
+    } else if (const int error = std::max(counter.begin.error, counter.end.error); error != 0) {
+      count.unmeasured = "the counter cannot be read: " + std::generic_category().message(error);
+    } else if (enabled == 0) {
       count.unmeasured = "the process did not run while it was to be counted";
-    } else if (reading.running == 0) {
+    } else if (running == 0) {
       count.unmeasured =
           "no hardware counter was free; end what else uses them (perf, the NMI watchdog)";
     } else {
-      count.running_share =
-          static_cast<double>(reading.running) / static_cast<double>(reading.enabled);
-      count.value = static_cast<double>(reading.value) / count.running_share;
+      count.running_share = static_cast<double>(running) / static_cast<double>(enabled);
+      count.value =
+          static_cast<double>(counter.end.value - counter.begin.value) / count.running_share;
     }
   }
   PerfCount& task_clock = counts.at(static_cast<std::size_t>(PerfEvent::task_clock_us));

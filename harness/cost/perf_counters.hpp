@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -52,28 +53,36 @@ using PerfCounts = std::array<PerfCount, perf_event_names.size()>;
 class PerfCounters {
  public:
   // The process must not have started a thread yet: those that are there already are not counted.
-  // Counts nothing until enable(). What the kernel refuses is told by read().
+  // What the kernel refuses is told by read().
   explicit PerfCounters(pid_t pid);
   ~PerfCounters();
   PerfCounters(const PerfCounters&) = delete;
   PerfCounters& operator=(const PerfCounters&) = delete;
 
-  // Counts go on from where they were. The events follow one after the other, in some
-  // microseconds for each thread that lives.
-  void enable() const;
-  void disable() const;
+  // Begin and end what read() tells. The events follow one after the other, in some microseconds
+  // for each thread that lives. (The counters themselves are on all the time: switching them on and
+  // off now and then missed a thread that lived or was started meanwhile.)
+  void begin();
+  void end();
 
-  // Between enable() and disable(), of threads that live and that have ended.
+  // Between begin() and end(), of threads that live and that have ended.
   [[nodiscard]] PerfCounts read() const;
 
   // Whether what the process does in the kernel is counted too.
   [[nodiscard]] bool counts_kernel() const { return counts_kernel_; }
 
  private:
+  struct Reading {
+    std::uint64_t value = 0, enabled_ns = 0, running_ns = 0;
+    int error = 0;  // errno when it could not be read
+  };
   struct Counter {
     int fd = -1;
     std::string unmeasured;  // why there is no descriptor
+    Reading begin, end;
   };
+  static Reading reading(int fd);
+
   std::array<Counter, perf_event_names.size()> counters_;
   bool counts_kernel_ = true;
 };

@@ -52,9 +52,9 @@ PerfResult count_perf(const PassContext& context, const Drive& drive) {
   run_pass(context, launch, [&](Target& target) {
     DriverHooks hooks;
     hooks.prepare = [] {};
-    hooks.window_begin = [&counters] { counters->enable(); };
+    hooks.window_begin = [&counters] { counters->begin(); };
     hooks.sample = [] {};
-    hooks.window_end = [&counters] { counters->disable(); };
+    hooks.window_end = [&counters] { counters->end(); };
     hooks.sample_period = sample_period;
     const DriverRun run = drive(target, hooks);
     if (run.quality.error_share > context.spec.limits.error_share) {
