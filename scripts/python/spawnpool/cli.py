@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from spawnpool import paths
+from spawnpool.durations import seconds
 from spawnpool.errors import UsageError, unknown
 from spawnpool.options import RunOptions
 
@@ -39,6 +40,20 @@ def _seed(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"'{text}' is no whole number below 2^32")
     return int(text)
+
+
+def _percents(text: str) -> list[int]:
+    percents = [int(part) for part in text.split(",") if part.isascii() and part.isdigit()]
+    if len(percents) < len(text.split(",")) or max(percents) > 100:
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of whole percents from 0 to 100")
+    return percents
+
+
+def _duration(text: str) -> float:
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _names(text: str) -> list[str]:
@@ -96,6 +111,22 @@ def _compare(arguments: argparse.Namespace) -> int:
     )
 
 
+def _selfcheck(arguments: argparse.Namespace) -> int:
+    from spawnpool.selfcheck import SelfcheckOptions, selfcheck
+
+    return selfcheck(
+        SelfcheckOptions(
+            suite=arguments.suite,
+            comparisons=arguments.comparisons,
+            budget=arguments.budget,
+            load=arguments.load,
+            effects=arguments.effects,
+            resume=arguments.resume,
+            out=arguments.out,
+        )
+    )
+
+
 def _plot(arguments: argparse.Namespace) -> int:
     from spawnpool.plots import plot
 
@@ -147,6 +178,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
     "compare": _compare,
     "duel": _duel,
+    "selfcheck": _selfcheck,
     "plot": _plot,
     "report": _report,
     "export": _export,
@@ -265,6 +297,46 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_run_options(duel)
     _add_verdict_options(duel)
+
+    selfcheck = commands.add_parser(
+        "selfcheck",
+        help="compare equal servers: false alarms, noise, and the least difference that is found here",
+        description="Runs the suite again and again with its first target twice, each run a comparison, and "
+        "writes what verdicts were seen to do: how often equal targets were told apart, how often the "
+        "interval held the truth, the noise of pairs and of runs, and what a run would find.",
+        epilog="Exit status: 0 done; 1 equal targets were told apart more often than the method states; "
+        "2 a mistake in what was asked, or a machine that is measured already; 128 + signal when "
+        "interrupted.",
+    )
+    selfcheck.add_argument(
+        "suite", metavar="SUITE", nargs="?", default="ci", help="as run has it (default: ci)"
+    )
+    selfcheck.add_argument(
+        "--comparisons", type=_positive, default=20, metavar="N", help="of each kind (default: 20)"
+    )
+    selfcheck.add_argument(
+        "--budget",
+        type=_duration,
+        metavar="TIME",
+        help="such as 4h: no comparison is begun that is not expected to fit",
+    )
+    selfcheck.add_argument(
+        "--load", action="store_true", help="beside a process that disturbs the server's core"
+    )
+    selfcheck.add_argument(
+        "--effect",
+        dest="effects",
+        type=_percents,
+        metavar="PERCENT,...",
+        help="with so much more work for the second target, such as 0,2,5,10,20: the power curve",
+    )
+    selfcheck.add_argument("--resume", action="store_true", help="go on with what is there")
+    selfcheck.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the calibration (default: results/calibration.json); its runs go to a folder beside it, named so without .json",
+    )
 
     plot = commands.add_parser("plot", help="draw a result as SVG and PNG")
     plot.add_argument("result", type=Path, metavar="RESULT")

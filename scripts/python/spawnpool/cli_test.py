@@ -78,7 +78,7 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "words, line",
     [
-        ([], "name a command: run, compare, duel, plot, report, export"),
+        ([], "name a command: run, compare, duel, selfcheck, plot, report, export"),
         (["rum"], "unknown command 'rum': did you mean 'run'?"),
         (["--verbose"], "unrecognized arguments: --verbose"),
         (["run"], "the following arguments are required: SUITE"),

@@ -1,13 +1,14 @@
 """The command `compare`."""
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spawnpool.between import Run, between
 from spawnpool.compare_formats import FORMATS
 from spawnpool.comparison import within
 from spawnpool.results import ResultSchema, read_result
+from spawnpool.selfcheck_document import CALIBRATION, citation
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ def compare(options: CompareOptions) -> int:
         comparison = between(result, bases, options.targets)
     else:
         comparison = within(result.path, result.result, options.targets)
+    notes = [*comparison.notes, *citation(CALIBRATION, result.result["context"])]
+    comparison = replace(comparison, notes=notes)
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         with options.out.open("w", encoding="utf-8") as file:

@@ -129,9 +129,12 @@ def trial_spec(suite: Json, planned: PlannedTrial, seed: int) -> Json:
     (scenario,) = (item for item in suite["scenarios"] if item["name"] == planned.scenario)
     if "command" in target:
         target = {**target, "command": target_command(target)}
+    if "path" in target:
+        scenario = {**scenario, "request": {**scenario["request"], "path": target["path"]}}
+    not_for_trials = {"optional", "against", "revision", "path"}
     here_only = {"points", "limits", "rate_fraction"}  # what a trial does not know
     spec = {
-        "target": {k: v for k, v in target.items() if k not in ("optional", "against", "revision")},
+        "target": {key: value for key, value in target.items() if key not in not_for_trials},
         "scenario": {key: value for key, value in scenario.items() if key not in here_only},
         "point": {key: value for key, value in planned.point.items() if key != "rate_fraction"},
         "block": planned.block,

@@ -285,6 +285,17 @@ def test_a_spec_holds_what_one_trial_needs() -> None:
     assert "cpus" not in spec
 
 
+def test_a_target_may_be_asked_for_a_path_of_its_own() -> None:
+    suite = load_suite("quick")
+    (scenario, *_), (base, other) = suite["scenarios"], suite["targets"]
+    suite.update(scenarios=[scenario], targets=[base, {**other, "path": "/own"}])
+    asked = {base["name"]: scenario["request"]["path"], other["name"]: "/own"}
+    for planned in draw_plan(suite, 1):
+        spec = trial_spec(suite, planned, seed=1)
+        assert spec["scenario"]["request"]["path"] == asked[planned.target]
+        assert "path" not in spec["target"]
+
+
 def _with_optional(*command: str) -> Json:
     target = {"name": "x", "command": list(command), "ready_line": True, "optional": "a-package"}
     suite = load_suite("quick")
