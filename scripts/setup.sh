@@ -26,6 +26,7 @@ python3-jinja2      writes the report page
 test_packages='
 libgtest-dev        unit tests in C++
 python3-pytest      unit tests in Python
+python3-pytest-xdist  runs them beside each other
 ccache              compiles again only what changed
 strace              counts system calls a second, independent way
 valgrind            counts instructions, and allocations a second, independent way

@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -84,7 +85,9 @@ def test_gives_the_command_to_whoever_may_not_install(tmp_path: pathlib.Path) ->
         ("/usr/bin/setpriv", "--reuid=65534", "--clear-groups") if os.geteuid() == 0 else ()
     )
     tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:  # pytest's own folders are closed to other users
+    for parent in tmp_path.parents:  # pytest's own folders are closed to other users
+        if parent == pathlib.Path(tempfile.gettempdir()):
+            break
         if os.stat(parent).st_uid == os.geteuid():
             parent.chmod(0o755)
     # The tree itself may lie where only its owner comes, such as in root's home.

@@ -31,7 +31,9 @@ stage_release() {  # C++ tests, as measured
 }
 
 stage_python() {  # tests of the scripts, of the command spawnpool and of the peers
-  $python -m pytest -q -c $config scripts servers/peers
+  # Most wait for servers and time-outs, so there are more workers than cores.
+  $python -m pytest -q -c $config -n 3 -m 'not alone' scripts servers/peers
+  $python -m pytest -q -c $config -m alone scripts
 }
 
 stage_tidy() {  # static analysis of every C++ file of the programs

@@ -91,6 +91,7 @@ TEST(WindowCost, SeesTheQueue) {
 TEST(WindowCost, SaysThatAForeignTargetTellsNoStatus) {
   json spec = fixture_spec({"--work-us", "20"});
   spec["driver"] = "builtin";
+  spec["duration"] = "1s";
   const json result = measure(spec);
   EXPECT_TRUE(result.at("server").at("time_series").at("status").is_null());
   EXPECT_EQ(result.at("unmeasured").at("server.time_series.status"),

@@ -156,6 +156,10 @@ class Outcome:
         """Measured minus true, µs."""
         return {name: self.measured[name] - self.truth[name] for name in QUANTILES}
 
+    def disturbed(self, design: Design) -> bool:
+        """Whether the generator was kept from its core for too long to say anything of it."""
+        return self.away_us > MOST_AWAY * design.duration_s * 1e6
+
 
 def delay_server_command(design: Design, log: Optional[Path] = None) -> list[object]:
     """The delay server of a design, on a core of its own."""
@@ -208,7 +212,7 @@ def measure_undisturbed(
     excluded: list[float] = []
     for attempt in range(4 * runs):
         outcome = measure(design, cpus, seed + attempt)
-        if outcome.away_us > MOST_AWAY * design.duration_s * 1e6:
+        if outcome.disturbed(design):
             excluded.append(outcome.away_us)
         else:
             found.append(outcome)

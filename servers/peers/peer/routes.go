@@ -47,10 +47,12 @@ func ParseUint(text string) (uint64, bool) {
 func BurnCPU(us uint64) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	for end := threadCPUTime() + time.Duration(us)*time.Microsecond; threadCPUTime() < end; {
-		// The clock is a system call: some microseconds of work between two looks keep the burning
-		// what it is meant to be, user time. The compiler keeps empty loops.
-		for spin := 0; spin < 2000; spin++ {
+	// The thread's clock is a system call, time.Now is not, and the thread's never runs faster: it is looked
+	// at when its time can have passed. So the burning is user time, and costs two calls, more only where
+	// something else had the CPU meanwhile.
+	missing := time.Duration(us) * time.Microsecond
+	for end := threadCPUTime() + missing; missing > 0; missing = end - threadCPUTime() {
+		for began := time.Now(); time.Since(began) < missing; {
 		}
 	}
 }
