@@ -24,16 +24,36 @@ stage_types() {  # Python types
   $python -m mypy --config-file $config --cache-dir build/mypy scripts/*.py scripts/python servers/peers/*.py
 }
 
+# Tests run beside each other, and some of them measure: one that fails then is run once more by itself, and
+# fails when it fails again. What a sanitizer has found is found.
+run_ctest() {  # PRESET [COMMAND...], under which it is to run
+  local preset=$1
+  shift
+  "$@" ctest --preset "$preset" --no-tests=error && return
+  if grep -E 'Sanitizer: |runtime error: ' "build/$preset/Testing/Temporary/LastTest.log"; then
+    return 1
+  fi
+  echo "test.sh: what failed is run once more, by itself"
+  "$@" ctest --preset "$preset" --rerun-failed --parallel 1 --no-tests=error
+}
+
+run_pytest() {  # [ARGUMENT...]
+  local tests=("$python" -m pytest -q -c "$config")
+  "${tests[@]}" "$@" && return
+  echo "test.sh: what failed is run once more, by itself"
+  "${tests[@]}" "$@" --numprocesses 0 --last-failed --last-failed-no-failures none
+}
+
 stage_release() {  # C++ tests, as measured
   cmake --preset release -DBUILD_TESTING=ON
   cmake --build --preset release
-  ctest --preset release --no-tests=error
+  run_ctest release
 }
 
 stage_python() {  # tests of the scripts, of the command spawnpool and of the peers
   # Most wait for servers and time-outs, so there are more workers than cores.
-  $python -m pytest -q -c $config -n 3 -m 'not alone' scripts servers/peers
-  $python -m pytest -q -c $config -m alone scripts
+  run_pytest --numprocesses 3 -m 'not alone' scripts servers/peers
+  run_pytest -m alone scripts
 }
 
 stage_tidy() {  # static analysis of every C++ file of the programs
@@ -62,7 +82,7 @@ stage_fuzz() {  # server and generator fed with mutations of their corpora, for 
 stage_asan-ubsan() {  # C++ tests, watched for wrong memory accesses, leaks and undefined behaviour
   cmake --preset asan-ubsan -DBUILD_TESTING=ON
   cmake --build --preset asan-ubsan
-  ctest --preset asan-ubsan --no-tests=error
+  run_ctest asan-ubsan
 }
 
 stage_tsan() {  # C++ tests of what runs in threads, watched for data races
@@ -71,7 +91,7 @@ stage_tsan() {  # C++ tests of what runs in threads, watched for data races
   "${fixed[@]}" true 2>/dev/null || fixed=()
   cmake --preset tsan -DBUILD_TESTING=ON
   "${fixed[@]}" cmake --build --preset tsan
-  "${fixed[@]}" ctest --preset tsan --no-tests=error
+  run_ctest tsan "${fixed[@]}"
 }
 
 mapfile -t all < <(sed -n 's/^stage_\([a-z-]*\)() {  # .*/\1/p' scripts/test.sh)
