@@ -72,6 +72,7 @@ std::vector<pid_t> pids_in(const std::string& file) {
 TEST(Trial, MeasuresAForeignServer) {
   json spec = fixture_spec(steady);
   spec["warmup"] = "50ms";
+  spec["duration"] = "1s";
   spec["block"] = 2;
   spec["position"] = 1;
   spec["seed"] = 42;
@@ -510,6 +511,25 @@ TEST(FailedTrial, DriverThatTalksRubbish) {
   folder.write("wrk", "#!/bin/sh\ntrap 'echo rubbish; exit 0' INT\nsleep 1000 & wait\n", true);
   expect_failed(run_trial(fixture_spec(), {"PATH=" + folder.file("") + ":/usr/bin:/bin"}),
                 "driver-failed", "wrk gave no report");
+}
+
+// wrk's main thread has to take the signal, whichever of its threads runs when it comes.
+TEST(FailedTrial, DriverThatTellsToWhichThreadItsSignalWasSent) {
+  const TemporaryFolder folder;
+  folder.write("wrk", R"py(#!/usr/bin/python3
+import re, signal, sys, time
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+signal.signal(signal.SIGINT, lambda *_: None)
+pending = {}
+while not any(pending.values()):
+    time.sleep(0.01)
+    status = open("/proc/self/status").read()
+    pending = {name: int(bits, 16) for name, bits in re.findall(r"(...Pnd):\s*(\w+)", status)}
+print("to a thread" if pending["SigPnd"] else "to the process", file=sys.stderr)
+)py",
+               true);
+  expect_failed(run_trial(fixture_spec(), {"PATH=" + folder.file("") + ":/usr/bin:/bin"}),
+                "driver-failed", "to a thread");
 }
 
 TEST(FailedTrial, DriverThatEndsEarly) {

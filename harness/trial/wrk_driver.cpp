@@ -2,6 +2,8 @@
 
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): SIGINT of POSIX
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -153,7 +155,9 @@ WrkRun run_wrk(const DriverContext& context, nanoseconds duration,
   }
   const nanoseconds cpu = cost::process_cpu_time(wrk.pid()) - cpu_begin;
   const nanoseconds measured = Clock::now() - begin;
-  wrk.signal(SIGINT);
+  // To the thread that sleeps: another one that takes the signal ends the load and lets that one
+  // sleep.
+  ::syscall(SYS_tgkill, wrk.pid(), wrk.pid(), SIGINT);
   if (!wait_wrk(waiter, wrk, target, Clock::now() + wrk_end_grace)) {
     throw TrialFailure("driver-failed", "wrk did not end within 30 s of SIGINT");
   }
