@@ -26,15 +26,12 @@ stage_types() {  # Python types
 
 # Tests run beside each other, and some of them measure: one that fails then is run once more by itself, and
 # fails when it fails again. What a sanitizer has found is found.
-run_ctest() {  # PRESET [COMMAND...], under which it is to run
-  local preset=$1
-  shift
-  "$@" ctest --preset "$preset" --no-tests=error && return
-  if grep -E 'Sanitizer: |runtime error: ' "build/$preset/Testing/Temporary/LastTest.log"; then
+run_failed_again() {  # PRESET [COMMAND...], under which they are to run
+  if grep -E 'Sanitizer: |runtime error: ' "build/$1/Testing/Temporary/LastTest.log"; then
     return 1
   fi
   echo "test.sh: what failed is run once more, by itself"
-  "$@" ctest --preset "$preset" --rerun-failed --parallel 1 --no-tests=error
+  "${@:2}" ctest --preset "$1" --rerun-failed --parallel 1 --no-tests=error
 }
 
 run_pytest() {  # [ARGUMENT...]
@@ -47,7 +44,8 @@ run_pytest() {  # [ARGUMENT...]
 stage_release() {  # C++ tests, as measured
   cmake --preset release -DBUILD_TESTING=ON
   cmake --build --preset release
-  run_ctest release
+  ctest --preset release --no-tests=error ||
+    run_failed_again release
 }
 
 stage_python() {  # tests of the scripts, of the command spawnpool and of the peers
@@ -82,7 +80,8 @@ stage_fuzz() {  # server and generator fed with mutations of their corpora, for 
 stage_asan-ubsan() {  # C++ tests, watched for wrong memory accesses, leaks and undefined behaviour
   cmake --preset asan-ubsan -DBUILD_TESTING=ON
   cmake --build --preset asan-ubsan
-  run_ctest asan-ubsan
+  ctest --preset asan-ubsan --no-tests=error ||
+    run_failed_again asan-ubsan
 }
 
 stage_tsan() {  # C++ tests of what runs in threads, watched for data races
@@ -91,7 +90,8 @@ stage_tsan() {  # C++ tests of what runs in threads, watched for data races
   "${fixed[@]}" true 2>/dev/null || fixed=()
   cmake --preset tsan -DBUILD_TESTING=ON
   "${fixed[@]}" cmake --build --preset tsan
-  run_ctest tsan "${fixed[@]}"
+  "${fixed[@]}" ctest --preset tsan --no-tests=error ||
+    run_failed_again tsan "${fixed[@]}"
 }
 
 mapfile -t all < <(sed -n 's/^stage_\([a-z-]*\)() {  # .*/\1/p' scripts/test.sh)
