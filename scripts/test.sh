@@ -51,7 +51,7 @@ stage_release() {  # C++ tests, as measured
 stage_python() {  # tests of the scripts, of the command spawnpool and of the peers
   # Most wait for servers and time-outs, so there are more workers than cores.
   run_pytest --numprocesses 3 -m 'not alone' scripts servers/peers
-  run_pytest -m alone scripts
+  run_pytest -m alone scripts servers/peers
 }
 
 stage_tidy() {  # static analysis of every C++ file of the programs

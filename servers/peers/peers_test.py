@@ -410,6 +410,7 @@ def test_nginx_is_started_by_the_distributions_own_python(tmp_path: pathlib.Path
     assert done.stdout.startswith("peer-nginx ")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", PACKAGES)
 def test_is_measured_by_the_suite(name: str) -> None:
     """A trial as the suite `peers` has it, only shorter; Go's heap is counted by Go."""
