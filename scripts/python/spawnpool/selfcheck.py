@@ -24,8 +24,8 @@ from spawnpool.selfcheck_table import print_calibration
 from spawnpool.suite import load_suite
 
 EXIT_EXCEEDED = 1
-# What the handler burns in a comparison with an effect. It looks at its clock every few microseconds,
-# which is to be little beside a percent of it.
+# What the handler burns in a comparison with an effect. What it takes to look at its clocks, a
+# microsecond at most, is little beside a percent of it.
 SERVICE_US = 1000
 _CONDITION = re.compile(r"(idle|load)(?:-effect-([0-9]+))?")
 
