@@ -42,3 +42,8 @@ def test_the_build_tells_compiler_type_and_flags(
     monkeypatch.setenv("SPAWNPOOL_BUILD", str(tmp_path / "none"))
     with pytest.raises(Unmeasured, match="no CMakeCache.txt"):
         context.build_compiler()
+
+
+def test_what_measures_is_told_with_what_is_measured() -> None:
+    names = set(context.gather_context()["binaries"])
+    assert {"spawnpool-server", "spawnpool-trial", "spawnpool-load", "spawnpool-syscalls"} <= names

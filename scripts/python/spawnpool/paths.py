@@ -54,12 +54,13 @@ def peers() -> list[Path]:
 
 
 def measured_files() -> list[Path]:
-    """What measures and what is measured, as built: servers, the trial, the micro-benchmarks and libraries."""
-    executables = [
-        binary(name) for name in ("spawnpool-server", "spawnpool-trial", "spawnpool-load")
-    ]
-    micro = sorted(bin_dir().glob("spawnpool-micro"))  # only suites that ask for it need it
-    return executables + micro + peers() + sorted(build_dir().glob("lib/*.so"))
+    """What measures and what is measured, as built: servers, the trial and its programs, the
+    micro-benchmarks and libraries."""
+    needed = [binary(f"spawnpool-{name}") for name in ("server", "trial", "load")]
+    # Only suites that ask for them need these.
+    asked = [bin_dir() / f"spawnpool-{name}" for name in ("syscalls", "micro")]
+    built = [path for path in asked if path.exists()]
+    return needed + built + peers() + sorted(build_dir().glob("lib/*.so"))
 
 
 def version() -> str:
