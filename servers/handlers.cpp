@@ -95,34 +95,24 @@ std::chrono::nanoseconds thread_cpu_time() {
   return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
 }
 
-// Burns the thread's CPU for a time, false where the server stops before it is over. A function of
-// its own, which is not inlined: how many instructions pass a time is the machine's speed, and so
-// the harness leaves out, by this name, those in it.
-//
-// The thread's clock is a system call, the steady clock is not, and the thread's never runs faster:
-// it is looked at when its time can have passed. So the work is user time, and costs two calls,
-// more only where something else had the CPU meanwhile.
-[[gnu::noinline]] bool burn_cpu(const RequestContext& context, std::chrono::nanoseconds missing) {
-  for (const auto end = thread_cpu_time() + missing; missing > 0ns;
-       missing = end - thread_cpu_time()) {
-    const auto due = std::chrono::steady_clock::now() + missing;
-    while (std::chrono::steady_clock::now() < due) {
-      if (context.stop().is_set()) {
-        return false;
-      }
-    }
-  }
-  return true;
-}
-
 void work(RequestContext& context) {
   const auto us = query_number(context, "us", max_work_us,
                                "/work?us=N: N is a whole number, at most 10000000\n");
   if (!us) {
     return;
   }
-  if (!burn_cpu(context, std::chrono::microseconds(*us))) {
-    return stopping(context);
+  // The thread's clock is a system call, the steady clock is not, and the thread's never runs
+  // faster: it is looked at when its time can have passed. So the work is user time, and costs two
+  // calls, more only where something else had the CPU meanwhile.
+  std::chrono::nanoseconds missing = std::chrono::microseconds(*us);
+  for (const auto end = thread_cpu_time() + missing; missing > 0ns;
+       missing = end - thread_cpu_time()) {
+    const auto due = std::chrono::steady_clock::now() + missing;
+    while (std::chrono::steady_clock::now() < due) {
+      if (context.stop().is_set()) {
+        return stopping(context);
+      }
+    }
   }
   context.response.body = "done\n";
 }

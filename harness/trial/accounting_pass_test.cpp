@@ -102,16 +102,6 @@ TEST_P(Syscalls, AndInstructionsAreThoseOfTheRequests) {
   EXPECT_GT(server.at("instructions_per_connection"), 0);
 }
 
-// A millisecond takes a hundred times as many, each time others.
-TEST_P(Syscalls, InstructionsAreWithoutThoseThatPassTheTimeOfWork) {
-  json spec = of_model(GetParam(), "instructions");
-  spec["scenario"]["request"]["path"] = "/work?us=1000";
-  spec["scenario"]["expect"] = {{"status", 200}, {"body", "done\n"}};
-  const json server = server_of(run_trial(spec));
-  EXPECT_GT(server.at("instructions_per_request"), 500);
-  EXPECT_LT(server.at("instructions_per_request"), 10'000);
-}
-
 INSTANTIATE_TEST_SUITE_P(Models, Syscalls,
                          ::testing::Values("thread-per-connection", "worker-pool"));
 

@@ -12,9 +12,6 @@ namespace {
 
 constexpr unsigned instructions_warmup = 2;
 
-// The servers' function that passes the time of `/work?us=N`, in which nothing is counted.
-constexpr const char* uncounted_function = "*::burn_cpu(*";
-
 // The number in valgrind's "==17== Collected : 3270134".
 std::optional<double> collected(const std::vector<std::string>& lines) {
   constexpr std::string_view key = "Collected : ";
@@ -37,9 +34,7 @@ struct Closes {};  // thrown when the target closes its connections after each a
 std::optional<double> total(const PassContext& context, const std::string& valgrind,
                             unsigned connections, unsigned requests) {
   TargetLaunch launch{context.cpus};
-  launch.wrapper = {valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null",
-                    // From the start, and not where the function is entered, until it is left.
-                    "--collect-atstart=yes", std::string("--toggle-collect=") + uncounted_function};
+  launch.wrapper = {valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null"};
   std::vector<std::string> words;
   run_pass(
       context, launch,

@@ -10,8 +10,7 @@ namespace spawnpool::trial {
 // Starts the target anew three times under callgrind: C connections with a request each, 2 C with a
 // request each, and C with K each. What a request and a connection cost is solved from the totals,
 // so that start and end are in neither. Each request finds its thread asleep, as in the pass of the
-// system calls. The kernel's instructions are not in them, nor those with which our servers'
-// `/work` passes its time: their number is the machine's speed.
+// system calls. The kernel's instructions are not in them.
 //
 // Where counting is impossible (no valgrind, a target that does not run under it) the numbers are
 // missing with the reason. Throws TrialFailure accounting-failed for what the target does wrong.

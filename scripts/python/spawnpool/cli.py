@@ -117,6 +117,7 @@ def _selfcheck(arguments: argparse.Namespace) -> int:
     return selfcheck(
         SelfcheckOptions(
             suite=arguments.suite,
+            settings=arguments.settings,
             comparisons=arguments.comparisons,
             budget=arguments.budget,
             load=arguments.load,
@@ -202,15 +203,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         choices=("builtin", "wrk"),
         help="what sends the requests, instead of the suite's: spawnpool-load, or wrk as a cross-check",
     )
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="PATH=VALUE",
-        help="any value of the suite, such as duration=2s, limits.error_share=0 or "
-        """'targets.worker-pool.options=["--workers","8"]'; may be given again""",
-    )
+    _add_settings(parser)
     parser.add_argument(
         "--budget",
         metavar="TIME",
@@ -224,6 +217,18 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         "intervals are wider for it",
     )
     parser.add_argument("--seed", type=_seed, metavar="S", help="draws the order (default: drawn)")
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="any value of the suite, such as duration=2s, limits.error_share=0 or "
+        """'targets.worker-pool.options=["--workers","8"]'; may be given again""",
+    )
 
 
 def _add_verdict_options(parser: argparse.ArgumentParser) -> None:
@@ -309,8 +314,13 @@ def _parser() -> argparse.ArgumentParser:
         "interrupted.",
     )
     selfcheck.add_argument(
-        "suite", metavar="SUITE", nargs="?", default="ci", help="as run has it (default: ci)"
+        "suite",
+        metavar="SUITE",
+        nargs="?",
+        default="calibration",
+        help="as run has it (default: calibration)",
     )
+    _add_settings(selfcheck)
     selfcheck.add_argument(
         "--comparisons", type=_positive, default=20, metavar="N", help="of each kind (default: 20)"
     )

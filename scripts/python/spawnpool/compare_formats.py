@@ -14,10 +14,12 @@ from rich.text import Text
 from spawnpool.comparison import Comparison, Line
 from spawnpool.documents import Json
 from spawnpool.compare_ci import write_github, write_junit
-from spawnpool.compare_words import Group, cells, conclusion, explanations, groups, header
+from spawnpool.compare_words import CROSS_CHECKED, Group, cells, conclusion, cross_check_cells
+from spawnpool.compare_words import CROSS_CHECK_COLUMNS, explanations, groups, header
 from spawnpool.verdicts import GATE_ALPHA, Verdict
 
-COMPARISON_SCHEMA_VERSION = 1
+# 1 had nothing of other methods.
+COMPARISON_SCHEMA_VERSION = 2
 STYLES = {
     Verdict.REGRESSED: "bold red",
     Verdict.IMPROVED: "green",
@@ -67,7 +69,7 @@ def document(comparison: Comparison, strict: bool) -> Json:
 
 
 def _line(line: Line) -> Json:
-    judged = line.judgement
+    judged, checked = line.judgement, line.cross_check()
     return {
         "scenario": line.scenario,
         "point": line.point,
@@ -84,6 +86,8 @@ def _line(line: Line) -> Json:
         "ratio": judged.ratio,
         "interval": judged.interval,
         "coverage": judged.coverage,
+        "bootstrap_interval": None if checked is None else checked.bootstrap_interval,
+        "wilcoxon_p": None if checked is None else checked.wilcoxon_p,
         "gate_interval": judged.gate_interval,
         "gate_coverage": judged.gate_coverage,
         "least_effect": judged.least_effect,
@@ -112,9 +116,9 @@ def write_markdown(comparison: Comparison, strict: bool, file: TextIO) -> None:
         conclusion=conclusion(comparison),
         faults=comparison.faults,
         groups=groups(comparison),
-        header=header,
-        cells=cells,
-        notes=explanations(comparison),
+        header=lambda group: (*header(group), *CROSS_CHECK_COLUMNS),
+        cells=lambda line: (*cells(line), *cross_check_cells(line)),
+        notes=[*explanations(comparison), CROSS_CHECKED],
     )
     file.write(page)
 

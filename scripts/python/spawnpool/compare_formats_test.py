@@ -9,7 +9,8 @@ import pytest
 from jsonschema import Draft7Validator
 
 from spawnpool.compare_formats import FORMATS
-from spawnpool.compare_words import cells, conclusion, explanations, groups, header
+from spawnpool.compare_words import CROSS_CHECK_COLUMNS, cells, conclusion, cross_check_cells
+from spawnpool.compare_words import explanations, groups, header
 from spawnpool.comparison import Comparison, within
 from spawnpool.documents import Json, load_schema
 from spawnpool.paths import RESULTS
@@ -97,6 +98,18 @@ def test_json_has_the_numbers_of_a_verdict(slower: Comparison) -> None:
     assert told["least_effect"] == judged.least_effect and judged.least_effect is not None
 
 
+def test_what_is_sampled_is_checked_by_other_methods(slower: Comparison) -> None:
+    for line in json.loads(_written("json", slower))["lines"]:
+        if line["gate"] == "exact":
+            assert line["bootstrap_interval"] is line["wilcoxon_p"] is None
+        elif line["metric"] == "load.throughput_rps":  # 19 pairs or more, all on one side
+            low, high = line["bootstrap_interval"]
+            assert low <= line["ratio"] <= high < 1
+            assert line["wilcoxon_p"] < 1e-4
+    few = json.loads(_written("json", _comparison(example_result(RATES, blocks=2))))["lines"]
+    assert {line["bootstrap_interval"] for line in few} == {None}
+
+
 def _cells(row: str) -> list[str]:
     return re.split(r"(?<!\\)\|", row)
 
@@ -107,9 +120,10 @@ def test_markdown_has_a_table_for_each_group(slower: Comparison) -> None:
     assert text.count("\n| :-- | --: |") == len(groups(slower)) == 3
     rows = [row for row in text.splitlines() if row.startswith("|")]
     assert len(rows) == 3 * 2 + len(slower.lines)
-    assert {len(_cells(row)) for row in rows} == {len(header(groups(slower)[0])) + 2}
+    heads = (*header(groups(slower)[0]), *CROSS_CHECK_COLUMNS)
+    assert {len(_cells(row)) for row in rows} == {len(heads) + 2}
     for line in slower.lines:
-        assert "| " + " | ".join(cells(line)) + " |" in text
+        assert "| " + " | ".join([*cells(line), *cross_check_cells(line)]) + " |" in text
     assert "\n- keep-alive, connections 16: 19 of 20 pairs of " in text
 
 

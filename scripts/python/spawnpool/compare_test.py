@@ -101,6 +101,11 @@ def _edited(path: str, value: object) -> Callable[[Json], str]:
     return edit
 
 
+def _beyond(result: Json) -> str:
+    """A number that no double holds."""
+    return _edited("load/throughput_rps", 123.25)(result).replace("123.25", "1e999")
+
+
 def _older(result: Json) -> str:
     return _text({**result, "schema_version": 1})
 
@@ -126,7 +131,8 @@ def _without(key: str) -> Callable[[Json], str]:
         (_edited("load/throughput_rps", float("nan")), "is not JSON: NaN is no JSON number"),
         (_edited("load/throughput_rps", float("inf")), "is not JSON: Infinity is no JSON number"),
         (_edited("load/throughput_rps", 1e200), "1e+200 is no number that could have been"),
-        (_edited("load/requests", 10**400), "is not JSON: 1000"),
+        (_beyond, "trials[5].load.throughput_rps: inf is no number that could have been"),
+        (_edited("load/requests", 10**400), "0000 is no number that could have been measured"),
         (_edited("load/throughput_rps", "fast"), "trials[5].load.throughput_rps: 'fast' is not of"),
         (_edited("load/throughput_rps", -1), "trials[5].load.throughput_rps: -1 is less than"),
         (_edited("load/throughput_rps", None), "trials[5].load.throughput_rps: is null without a"),

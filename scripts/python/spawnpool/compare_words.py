@@ -7,6 +7,7 @@ from spawnpool.table import NOT_KNOWN, interval_words, number, ratio_words
 from spawnpool.verdicts import GATE_ALPHA, Verdict
 
 COLUMNS = ("metric", "ratio", "interval", "n", "verdict", "would find")
+CROSS_CHECK_COLUMNS = ("bootstrap", "Wilcoxon p")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ JUDGED = (
     "5 cases with so much noise. Exact metrics are counted and compared as they are; those without a "
     "verdict are not gated."
 )
+CROSS_CHECKED = (
+    "bootstrap, Wilcoxon p: what two other methods tell of the pairs, as a cross-check: the interval of "
+    "95 % of the median by resampling, and the signed-rank test against no difference. No verdict is "
+    "made of them: both believe the pairs to be independent, and the test that they lie symmetrically."
+)
 
 
 def explanations(comparison: Comparison) -> list[str]:
@@ -92,6 +98,14 @@ def cells(line: Line) -> tuple[str, ...]:
         line.word,
         "" if least is None else f"{100 * least:.3g} %",
     )
+
+
+def cross_check_cells(line: Line) -> tuple[str, ...]:
+    """The words of a line below CROSS_CHECK_COLUMNS; empty where there are no pairs, or too few."""
+    told = line.cross_check()
+    if told is None:
+        return ("", "")
+    return interval_words(told.bootstrap_interval), f"{told.wilcoxon_p:.2g}"
 
 
 def header(group: Group) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
 """Comparisons: two targets, metric by metric, with a verdict for each metric that is gated."""
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from spawnpool.cross_check import CrossCheck, cross_check
 from spawnpool.documents import Json
 from spawnpool.errors import UsageError, unknown
 from spawnpool.load import point_title
@@ -20,7 +21,8 @@ NO_LOGARITHM = "a value of 0 has no logarithm"
 @dataclass(frozen=True)
 class Line:
     """One metric of two targets at a scenario and point. The values are the medians of all valid trials,
-    None where no trial has it; the judgement has no verdict where the metric is only shown."""
+    None where no trial has it; the judgement has no verdict where the metric is only shown. The sample is
+    what was judged; None of a metric that is counted, or of which nothing can be told."""
 
     scenario: str
     point: Json
@@ -31,6 +33,12 @@ class Line:
     base_value: float | None
     target_value: float | None
     judgement: Judgement
+    sample: Pairs | Runs | None = field(default=None, repr=False, compare=False)
+
+    def cross_check(self) -> CrossCheck | None:
+        """What other methods tell of the pairs; None where there are none, or too few. Takes up to a
+        tenth of a second."""
+        return cross_check(self.sample) if isinstance(self.sample, Pairs) else None
 
     @property
     def place(self) -> str:
@@ -191,7 +199,8 @@ class Draft:
         """The line with its judgement."""
         base, target = (side["median"] for side in self.sides)
         place = (self.scenario, self.point, self.base, self.target)
-        return Line(*place, self.metric, self.gate, base, target, judgement)
+        sampled = None if self.gate.kind == "exact" or self.missing() else self.sample
+        return Line(*place, self.metric, self.gate, base, target, judgement, sampled)
 
 
 def judge(drafts: Sequence[Draft]) -> tuple[list[Line], list[str]]:

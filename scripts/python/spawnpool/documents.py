@@ -14,41 +14,49 @@ from spawnpool.errors import UsageError
 Json = dict[str, Any]
 
 
-def read_json(path: Path) -> Any:
-    """Parses a file of strict JSON (no NaN, no Infinity). UsageError when that cannot be done."""
+def read_json(path: Path, finite: bool = True) -> Any:
+    """Parses a file of strict JSON (no NaN, no Infinity) as parse_json() does. UsageError when that cannot
+    be done."""
     try:
-        return parse_json(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"), finite)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError as well
         raise UsageError(f"{path} is not JSON: {error}") from error
 
 
-def parse_json(text: str) -> Any:
-    """Parses strict JSON; every number is finite. ValueError or RecursionError when it is none."""
+def parse_json(text: str, finite: bool = True) -> Any:
+    """Parses strict JSON; every number is finite. ValueError or RecursionError when it is none.
 
-    def refuse(constant: str) -> Any:
-        raise ValueError(f"{constant} is no JSON number")
-
-    def finite(digits: str) -> float:
-        number = float(digits)
-        if math.isinf(number):
-            raise ValueError(f"{digits} is beyond every number")
-        return number
-
-    def integer(digits: str) -> int:
-        if len(digits) > 300:  # no double
-            finite(digits)
-        return int(digits)
-
-    # What is parsed is no garbage: looking through it for cycles takes a third of the time of large ones.
+    Looking at each number takes a third of the time of large ones: with `finite` False a number may be
+    beyond every double (1e999 is infinite then), for a caller who checks what he has read."""
+    # What is parsed is no garbage: looking through it for cycles takes as long.
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return json.loads(text, parse_constant=refuse, parse_float=finite, parse_int=integer)
+        if not finite:
+            return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse, parse_float=_float, parse_int=_integer)
     finally:
         if collecting:
             gc.enable()
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits} is beyond every number")
+    return number
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 300:  # no double
+        _float(digits)
+    return int(digits)
 
 
 def load_schema(path: Path) -> Json:

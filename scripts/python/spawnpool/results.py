@@ -130,7 +130,7 @@ def read_result(path: Path, schema: ResultSchema) -> Json:
     summary is made anew. UsageError when it is none."""
     # Before the result: what a run removes from the journal in between is in the result by then.
     journal = read_journal(path)
-    document = read_json(path)
+    document = read_json(path, finite=False)  # the schema's check refuses those beyond
     version = document.get("schema_version") if isinstance(document, dict) else None
     if version is None:
         raise UsageError(f"{path} is no spawnpool result: give a file that 'spawnpool run' wrote")

@@ -21,7 +21,7 @@ from spawnpool.results import ResultSchema, read_result, write_result
 from spawnpool.runner import run
 from spawnpool.selfcheck_document import CALIBRATION, calibration
 from spawnpool.selfcheck_table import print_calibration
-from spawnpool.suite import load_suite
+from spawnpool.suite import load_suite, override
 
 EXIT_EXCEEDED = 1
 # What the handler burns in a comparison with an effect. What it takes to look at its clocks, a
@@ -35,7 +35,8 @@ class SelfcheckOptions:
     """The command line of `selfcheck`. `effects` are percents, None for the suite as it is; the budget
     is in seconds."""
 
-    suite: str = "ci"
+    suite: str = "calibration"
+    settings: Sequence[str] = ()
     comparisons: int = 20
     budget: float | None = None
     load: bool = False
@@ -105,7 +106,8 @@ def between_equals(suite: Json, effect: int | None) -> Json:
 
 def _collect(folder: Path, conditions: Sequence[Condition], options: SelfcheckOptions) -> int:
     """0, or 128 + the signal that ended it."""
-    suite, schema = load_suite(options.suite), ResultSchema()
+    asked_for = RunOptions(options.suite, settings=options.settings)
+    suite, schema = override(load_suite(options.suite), asked_for), ResultSchema()
     suites = {it: between_equals(suite, it.effect) for it in conditions}
     for condition, asked in suites.items():
         _begin(folder / condition.name / "suite.json", asked, options.resume)
@@ -148,7 +150,16 @@ def collected(folder: Path) -> dict[Condition, list[tuple[Path, Json]]]:
             found[Condition(named[1] == "load", effect)] = ended
     if not found:
         raise UsageError(f"{folder} has no comparison that came to its end: give more --budget")
-    return found
+    # As it is, and by the size of the effect; idle first.
+    return dict(
+        sorted(
+            found.items(),
+            key=lambda it: (
+                it[0].load,
+                it[0].effect or -1 if it[0].effect is None else it[0].effect,
+            ),
+        )
+    )
 
 
 def _ended(result: Json) -> bool:

@@ -10,6 +10,7 @@ from spawnpool.documents import Json
 from spawnpool.errors import UsageError
 from spawnpool.operating import Condition
 from spawnpool.operating_test import simulated
+from spawnpool.paths import RESULTS, ROOT
 from spawnpool.results import write_result
 from spawnpool.selfcheck_document import calibration, citation, read_calibration
 from spawnpool.selfcheck_table import print_calibration
@@ -99,3 +100,18 @@ def test_it_is_told_in_tables(document: Json) -> None:
     )
     assert "50 % put into the second target" in told
     assert "6 of 6 (54.1 to 100 %)" in told
+
+
+def test_the_readme_has_the_figures_of_the_published_calibration() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for entry in read_calibration(RESULTS / "reference" / "calibration.json")["sets"]:
+        of_metric = {metric["metric"]: metric for metric in entry["metrics"]}
+        effect = entry["effect_percent"]
+        told = ["as it is" if effect is None else f"{effect} %"]
+        for path in ("load.throughput_rps", "server.cpu_us_per_request"):
+            (place,) = of_metric[path]["places"]
+            slower, holds = of_metric[path]["regressed"], of_metric[path]["holds_one"]
+            told += [f"{slower['k']} of {slower['n']}", f"{place['ratio']:.3f}"]
+            told += [f"{100 * place['sigma_pairs']:.1f} %", f"{100 * place['least_effect']:.1f} %"]
+            told += [f"{holds['k']} of {holds['n']}"] if effect in (None, 0) else ["–"]
+        assert f"| {' | '.join(told)} |\n" in readme

@@ -28,13 +28,14 @@ def test_it_measures_equal_servers_goes_on_and_puts_an_effect_in(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     suite, out = _tiny(tmp_path), tmp_path / "calibration.json"
-    once = ["selfcheck", suite, "--comparisons", "1", "--out", str(out)]
+    once = ["selfcheck", suite, "--set", "duration=150ms", "--comparisons", "1", "--out", str(out)]
     assert main(once) == 0
     assert "told apart: 0 of 1" in capsys.readouterr().out
     (first,) = read_calibration(out)["sets"]
     assert (first["comparisons"], first["pairs"], first["load"]) == (1, 2, False)
     result = tmp_path / "calibration" / "idle" / "001.json"
     trials = json.loads(result.read_text())["trials"]
+    assert json.loads(result.read_text())["suite"]["duration"] == "150ms"
     assert [sorted(trial["command"]) for trial in trials] == [sorted(trials[0]["command"])] * 4
 
     assert main(once) == 2
@@ -74,6 +75,7 @@ def test_a_budget_that_nothing_fits_in_is_one_line(
         (["--effect", "101"], "'101' is no list of whole percents from 0 to 100"),
         (["--comparisons", "0"], "'0' is no whole number of at least 1"),
         (["--budget", "soon"], "'soon' is no duration"),
+        (["--set", "duration=soon"], "--set duration: duration: 'soon' does not match"),
     ],
 )
 def test_mistakes_are_one_line(

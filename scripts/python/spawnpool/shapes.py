@@ -68,7 +68,7 @@ class Shapes:
             return None
         wrong = complaint(node.validator, value, place)
         if wrong is None and type(value) in NUMBERS and not _measurable(value):
-            wrong = f"{place}: {value!r} is no number that could have been measured"
+            wrong = f"{place}: {repr(value)[:30]} is no number that could have been measured"
         if wrong is None and isinstance(value, (dict, list)):
             items = value.items() if isinstance(value, dict) else enumerate(value)
             found = (self._check(node.below(key), item, _join(place, key)) for key, item in items)
