@@ -220,6 +220,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """What `run`, `duel` and `selfcheck` have in common."""
     parser.add_argument(
         "--set",
         dest="settings",

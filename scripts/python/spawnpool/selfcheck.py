@@ -150,16 +150,12 @@ def collected(folder: Path) -> dict[Condition, list[tuple[Path, Json]]]:
             found[Condition(named[1] == "load", effect)] = ended
     if not found:
         raise UsageError(f"{folder} has no comparison that came to its end: give more --budget")
-    # As it is, and by the size of the effect; idle first.
-    return dict(
-        sorted(
-            found.items(),
-            key=lambda it: (
-                it[0].load,
-                it[0].effect or -1 if it[0].effect is None else it[0].effect,
-            ),
-        )
-    )
+    return dict(sorted(found.items(), key=lambda it: _order(it[0])))
+
+
+def _order(condition: Condition) -> tuple[bool, int]:
+    """Idle first; the suite as it is, then by the size of the effect."""
+    return condition.load, -1 if condition.effect is None else condition.effect
 
 
 def _ended(result: Json) -> bool:
