@@ -118,7 +118,7 @@ def test_no_number_is_out_of_this_world(value: float) -> None:
     for place, bad in (("a", {"a": value}), ("b[1]", {"a": 1, "b": [1, value]})):
         if place == "a" or abs(value) > 1:
             told = checker.complaint(bad)
-            assert told == f"{place}: {value!r} is no number that could have been measured"
+            assert told == f"{place}: {repr(value)[:30]} is no number that could have been measured"
 
 
 def test_a_shape_tells_bounds_kinds_and_lengths() -> None:
