@@ -28,9 +28,9 @@ def read_json(path: Path, finite: bool = True) -> Any:
 def parse_json(text: str, finite: bool = True) -> Any:
     """Parses strict JSON; every number is finite. ValueError or RecursionError when it is none.
 
-    Looking at each number takes a third of the time of large ones: with `finite` False a number may be
+    Looking at each number takes a sixth of the time of large ones: with `finite` False a number may be
     beyond every double (1e999 is infinite then), for a caller who checks what he has read."""
-    # What is parsed is no garbage: looking through it for cycles takes as long.
+    # What is parsed is no garbage: looking through it for cycles takes a third of the time of large ones.
     collecting = gc.isenabled()
     gc.disable()
     try:
