@@ -54,4 +54,9 @@ Disturbance disturbance_between(const CpuTimes& before, const CpuTimes& after, s
           .steal_share = share(stolen, whole)};
 }
 
+double idle_share_between(const CpuTimes& before, const CpuTimes& after, std::size_t cpus,
+                          nanoseconds elapsed) {
+  return share(after.idle - before.idle, elapsed * static_cast<nanoseconds::rep>(cpus));
+}
+
 }  // namespace spawnpool::cost

@@ -28,4 +28,9 @@ struct Disturbance {
 Disturbance disturbance_between(const CpuTimes& before, const CpuTimes& after, std::size_t cpus,
                                 std::chrono::nanoseconds elapsed, std::chrono::nanoseconds own);
 
+// The share, from 0 to 1, of the time `elapsed` in which nobody ran on the `cpus` CPUs of two
+// readings and nobody kept them from it; right to a tick per CPU.
+double idle_share_between(const CpuTimes& before, const CpuTimes& after, std::size_t cpus,
+                          std::chrono::nanoseconds elapsed);
+
 }  // namespace spawnpool::cost

@@ -49,11 +49,14 @@ TEST(CpuTimes, SplitsTheTimeOfItsCpus) {
   const Disturbance found = disturbance_between(before, after, 2, 1s, 1200ms);
   EXPECT_DOUBLE_EQ(found.foreign_share, 0.1);
   EXPECT_DOUBLE_EQ(found.steal_share, 0.05);
+  EXPECT_DOUBLE_EQ(idle_share_between(before, after, 2, 1s), 0.25);
 }
 
 TEST(CpuTimes, IsNeverNegativeForWhatATickHides) {
   const CpuTimes now{.idle = 10s, .stolen = 0s};
   EXPECT_EQ(disturbance_between(now, now, 1, 1s, 1005ms).foreign_share, 0);
+  const CpuTimes tick_later{.idle = 11s + 10ms};
+  EXPECT_EQ(idle_share_between(now, tick_later, 1, 1s), 1);
 }
 
 TEST(CpuTimes, KnowsNoOtherCpus) {

@@ -242,6 +242,7 @@ ordered_json machine_json(Writer& writer, const MachineResult& machine) {
   ordered_json json;
   writer.put(json, "machine.", "foreign_cpu_share", machine.foreign_cpu_share);
   writer.put(json, "machine.", "steal_share", machine.steal_share);
+  writer.put(json, "machine.", "server_idle_share", machine.server_idle_share);
   return json;
 }
 

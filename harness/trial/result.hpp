@@ -208,10 +208,12 @@ struct ServerResult {
   AllocationsResult allocations;
 };
 
-// What others took of the trial's cores within the window, as shares of their time from 0 to 1.
+// What the measured programs did not use of the trial's cores within the window, as shares of their
+// time from 0 to 1.
 struct MachineResult {
   Measured<double> foreign_cpu_share;  // other programs and the kernel's threads
   Measured<double> steal_share;        // the hypervisor
+  Measured<double> server_idle_share;  // nobody, of the server's cores alone
 };
 
 struct Cpus {

@@ -162,8 +162,8 @@ class Trial {
 
   void judge(const LoadQuality& quality) {
     Circumstances circumstances;
-    const double* const utilization = result_.server.cpu_utilization.value();
-    circumstances.server_utilization = utilization != nullptr ? *utilization : 1.0;
+    const double* const idle = result_.machine.server_idle_share.value();
+    circumstances.server_idle = idle != nullptr ? *idle : 0.0;
     circumstances.shared_core = result_.cpus.shared;
     circumstances.error_share_limit = spec_.limits.error_share;
     circumstances.shut_down = spec_.scenario.shutdown_after.has_value();

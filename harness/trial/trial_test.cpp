@@ -441,7 +441,7 @@ TEST(InvalidTrial, GeneratorBound) {
   spec["point"]["connections"] = 16;
   const json result = run_trial(spec).result;
   const bool bound = result.at("load").at("generator").at("cpu_utilization") >= 0.97 &&
-                     result.at("server").at("cpu_utilization") < 0.90 &&
+                     result.at("machine").at("server_idle_share") > 0.10 &&
                      !result.at("cpus").at("shared").get<bool>();
   EXPECT_EQ(result.at("status"), bound ? "invalid" : "valid") << result.at("reasons");
   EXPECT_EQ(result.at("reasons").empty(), !bound);

@@ -8,8 +8,8 @@ namespace {
 
 // A generator this busy had no time left to ask for more ...
 constexpr double most_busy = 0.97;
-// ... of a server that was idle for more than a tenth.
-constexpr double server_idle = 0.90;
+// ... of a server whose cores were idle for more than this.
+constexpr double most_idle = 0.10;
 // The lag is a part of every latency in the open loop.
 constexpr double send_lag_limit_us = 1000;
 constexpr double least_share_sent = 0.99;
@@ -37,11 +37,11 @@ void judge_errors(const LoadQuality& quality, double limit, std::vector<Reason>&
 void judge_closed_loop(const LoadQuality& quality, const Circumstances& circumstances,
                        std::vector<Reason>& reasons) {
   if (!circumstances.shared_core && quality.generator_busy >= most_busy &&
-      circumstances.server_utilization < server_idle) {
+      circumstances.server_idle > most_idle) {
     reasons.push_back({"generator-bound", "the generator was busy for " +
                                               percent(quality.generator_busy, 0) +
-                                              " of its time, the server only for " +
-                                              percent(circumstances.server_utilization, 0) +
+                                              " of its time, the server's cores idle for " +
+                                              percent(circumstances.server_idle, 0) +
                                               ": the generator was the limit"});
   }
 }
@@ -89,7 +89,7 @@ std::vector<Reason> doubts(const LoadQuality& quality, const Circumstances& circ
   }
   if (quality.rate) {
     judge_open_loop(quality, *quality.rate, circumstances, reasons);
-  } else {
+  } else if (!circumstances.shut_down) {
     judge_closed_loop(quality, circumstances, reasons);
   }
   return reasons;

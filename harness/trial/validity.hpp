@@ -29,8 +29,10 @@ struct LoadQuality {
 
 // What the load is judged by besides.
 struct Circumstances {
-  double server_utilization = 0;  // 0 to 1
-  bool shared_core = false;       // then neither utilisation tells who was the limit
+  // Share of the time of its cores, 0 to 1. Not what its CPU time leaves: a core that the
+  // hypervisor took, or on which the kernel ends the target's threads, waits for no request.
+  double server_idle = 0;
+  bool shared_core = false;  // then neither side tells who was the limit
   double error_share_limit = 0;
   bool shut_down = false;  // in the middle: what was refused and lost is the outcome
 };

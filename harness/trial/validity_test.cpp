@@ -28,13 +28,14 @@ LoadQuality open_loop(const RateQuality& rate) {
 }
 
 TEST(Doubts, NameAGeneratorThatWasTheLimit) {
-  EXPECT_EQ(codes(closed_loop(0.97), {.server_utilization = 0.89}), Codes{"generator-bound"});
-  EXPECT_EQ(doubts(closed_loop(0.98), {.server_utilization = 0.5}).at(0).message,
-            "the generator was busy for 98 % of its time, the server only for 50 %: the generator "
-            "was the limit");
-  EXPECT_TRUE(doubts(closed_loop(0.96), {.server_utilization = 0.5}).empty());
-  EXPECT_TRUE(doubts(closed_loop(0.99), {.server_utilization = 0.90}).empty());
-  EXPECT_TRUE(doubts(closed_loop(0.99), {.server_utilization = 0.5, .shared_core = true}).empty());
+  EXPECT_EQ(codes(closed_loop(0.97), {.server_idle = 0.11}), Codes{"generator-bound"});
+  EXPECT_EQ(doubts(closed_loop(0.98), {.server_idle = 0.5}).at(0).message,
+            "the generator was busy for 98 % of its time, the server's cores idle for 50 %: the "
+            "generator was the limit");
+  EXPECT_TRUE(doubts(closed_loop(0.96), {.server_idle = 0.5}).empty());
+  EXPECT_TRUE(doubts(closed_loop(0.99), {.server_idle = 0.10}).empty());
+  EXPECT_TRUE(doubts(closed_loop(0.99), {.server_idle = 0.5, .shared_core = true}).empty());
+  EXPECT_TRUE(doubts(closed_loop(0.99), {.server_idle = 0.5, .shut_down = true}).empty());
 }
 
 TEST(Doubts, NameTooManyErrors) {

@@ -56,7 +56,7 @@ WindowCost::WindowCost(Target& target, const Cpus& cpus)
     : target_(target),
       usage_(target.process().pid()),
       taken_(cores_of(cpus)),
-      server_cores_(cpus.server.size()),
+      server_cores_(cpus.server),
       beside_(runs_beside(taken_)) {}
 
 void WindowCost::prepare() {
@@ -92,7 +92,8 @@ void WindowCost::end() {
 }
 
 WindowCost::MachineReading WindowCost::read_machine() const {
-  return {Clock::now(), cost::process_cpu_time(getpid()), cost::read_cpu_times(taken_)};
+  return {Clock::now(), cost::process_cpu_time(getpid()), cost::read_cpu_times(taken_),
+          cost::read_cpu_times(server_cores_)};
 }
 
 // A process that ended meanwhile is left out; when it was the target, the load tells.
@@ -142,7 +143,8 @@ void WindowCost::fill_usage(ServerResult& server, const DriverRun& run) {
   server.cpu_us_per_request = seconds(delta.cpu) * 1e6 / requests;
   server.cpu_user_us_per_request = seconds(delta.user) * 1e6 / requests;
   server.cpu_system_us_per_request = seconds(delta.system) * 1e6 / requests;
-  server.cpu_utilization = seconds(delta.cpu) / run.window_s / static_cast<double>(server_cores_);
+  server.cpu_utilization =
+      seconds(delta.cpu) / run.window_s / static_cast<double>(server_cores_.size());
   server.page_faults_per_request =
       static_cast<double>(delta.minor_faults + delta.major_faults) / requests;
   fill_scheduling(server, delta, requests);
@@ -173,9 +175,12 @@ void WindowCost::fill_machine(TrialResult& result, const DriverRun& run) const {
   const nanoseconds self =
       beside_ ? nanoseconds::zero() : machine_after_.own_cpu - machine_before_.own_cpu;
   const cost::Disturbance disturbance =
-      cost::disturbance_between(machine_before_.cpus, machine_after_.cpus, taken_.size(),
+      cost::disturbance_between(machine_before_.taken, machine_after_.taken, taken_.size(),
                                 machine_after_.at - machine_before_.at, measured + self);
   result.machine.steal_share = disturbance.steal_share;
+  result.machine.server_idle_share =
+      cost::idle_share_between(machine_before_.server, machine_after_.server, server_cores_.size(),
+                               machine_after_.at - machine_before_.at);
   if (target_cpu_s_) {
     result.machine.foreign_cpu_share = disturbance.foreign_share;
   } else {
@@ -191,7 +196,7 @@ void WindowCost::fill_series(ServerResult& server) const {
     const Sample& now = samples_[i];
     series.t_s.push_back(seconds(now.at - samples_.front().at));
     series.cpu_utilization.push_back(seconds(now.cpu - before.cpu) / seconds(now.at - before.at) /
-                                     static_cast<double>(server_cores_));
+                                     static_cast<double>(server_cores_.size()));
     series.threads.push_back(now.threads);
     series.rss_bytes.push_back(now.rss_bytes);
   }

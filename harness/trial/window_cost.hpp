@@ -41,11 +41,11 @@ class WindowCost {
   void fill(TrialResult& result, const DriverRun& run, bool shut_down);
 
  private:
-  // The cores of server and generator at one instant.
+  // The cores at one instant.
   struct MachineReading {
     Clock::time_point at;
     std::chrono::nanoseconds own_cpu{};  // of this process
-    cost::CpuTimes cpus;
+    cost::CpuTimes taken, server;
   };
   struct Sample {
     Clock::time_point at;
@@ -62,11 +62,11 @@ class WindowCost {
 
   Target& target_;
   cost::ProcessUsage usage_;
-  std::vector<int> taken_;  // the cores of server and generator
-  std::size_t server_cores_;
-  bool beside_;                   // this process runs on none of them
-  std::vector<pid_t> processes_;  // of the target, just before the window
-  std::string no_reset_because_;  // why the peak of the resident memory is not the window's
+  std::vector<int> taken_;         // the cores of server and generator
+  std::vector<int> server_cores_;  // of the server alone
+  bool beside_;                    // this process runs on none of them
+  std::vector<pid_t> processes_;   // of the target, just before the window
+  std::string no_reset_because_;   // why the peak of the resident memory is not the window's
   cost::UsageSnapshot before_, after_;
   MachineReading machine_before_, machine_after_;
   std::vector<Sample> samples_;

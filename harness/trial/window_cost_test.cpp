@@ -60,10 +60,15 @@ TEST(WindowCost, TellsSwitchesByKindAndWhoElseUsedTheCores) {
   EXPECT_LE(server.at("threads"), server.at("threads_peak"));
   EXPECT_GT(server.at("rss_bytes"), 100'000);
   EXPECT_GT(result.at("load").at("generator").at("cpu_us_per_request"), 0);
-  for (const char* share : {"foreign_cpu_share", "steal_share"}) {
+  for (const char* share : {"foreign_cpu_share", "steal_share", "server_idle_share"}) {
     EXPECT_GE(result.at("machine").at(share), 0);
     EXPECT_LE(result.at("machine").at(share), 1);
   }
+  // A core does not idle while its server runs.
+  const double tick = 0.01 / result.at("window_s").get<double>();
+  EXPECT_LE(result.at("machine").at("server_idle_share").get<double>() +
+                server.at("cpu_utilization").get<double>(),
+            1 + 2 * tick);
 }
 
 TEST(WindowCost, FollowsTheTargetOnTheClockOfTheWindow) {

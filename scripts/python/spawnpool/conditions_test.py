@@ -6,7 +6,7 @@ from spawnpool.testing import example_result, fail
 def test_a_row_for_each_trial_with_what_others_took() -> None:
     result = example_result()
     trial = result["trials"][1]
-    trial["machine"] = {"foreign_cpu_share": 0.123, "steal_share": None}
+    trial["machine"].update(foreign_cpu_share=0.123, steal_share=None)
     trial["unmeasured"]["machine.steal_share"] = "the kernel does not tell"
     fail(trial, "generator-bound", "the generator was the limit")
     rows = conditions(result["trials"])

@@ -315,6 +315,7 @@ METRICS = (
     Metric("shutdown.exit_s", "time to exit, s", "lower", speed=True, situational=True),
     Metric("machine.foreign_cpu_share", "other programs, share of the cores", None, detail=True),
     Metric("machine.steal_share", "hypervisor, share of the cores", None, detail=True),
+    Metric("machine.server_idle_share", "server's cores idle, share of time", None, detail=True),
 )
 
 

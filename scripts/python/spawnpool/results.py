@@ -19,8 +19,8 @@ from spawnpool.shapes import Shapes
 from spawnpool.summary import summarize
 
 # 1 was before spawnpool-load: its trials lack what every trial tells now. 2 had no micro-benchmarks.
-# 3 had no system calls by phase, no run, and less of the machine.
-SCHEMA_VERSION = 4
+# 3 had no system calls by phase, no run, and less of the machine. 4 did not tell of idle cores.
+SCHEMA_VERSION = 5
 
 
 class InvalidResult(Exception):

@@ -252,7 +252,7 @@ def test_a_journal_of_another_result_is_refused(result: Json, tmp_path: Path) ->
             "has schema version 1, this reads 4: run the suite again, or read it with the spawnpool "
             "that wrote it",
         ),
-        (b'{"schema_version": 4}', "is no valid result: top level: "),
+        (b'{"schema_version": 5}', "is no valid result: top level: "),
     ],
 )
 def test_no_result_is_refused_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:

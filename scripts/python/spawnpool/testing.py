@@ -181,7 +181,7 @@ def example_trial(planned: PlannedTrial, load: Json, rate: float, draw: random.R
                 "stack_bytes_started": 65_536 * connections,
             },
         },
-        "machine": {"foreign_cpu_share": 0.01, "steal_share": 0.0},
+        "machine": {"foreign_cpu_share": 0.01, "steal_share": 0.0, "server_idle_share": 0.02},
         "shutdown": None,
         "unmeasured": {
             "load.background": "none was asked for",
