@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 from typing import TextIO
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.measure import Measurement
@@ -105,6 +104,8 @@ def write_json(comparison: Comparison, strict: bool, file: TextIO) -> None:
 
 def write_markdown(comparison: Comparison, strict: bool, file: TextIO) -> None:
     """A page for the summary of a job."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # other formats do without
+
     environment = Environment(
         loader=PackageLoader("spawnpool", "."),
         undefined=StrictUndefined,

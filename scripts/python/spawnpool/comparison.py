@@ -10,7 +10,7 @@ from spawnpool.errors import UsageError, unknown
 from spawnpool.load import point_title
 from spawnpool.metrics import METRICS, Gate, Metric, gates, shown, varies
 from spawnpool.statistics import Pairs, Runs, pair_logs
-from spawnpool.summary import Rounds, look_count, paired_values, places, valid_pairs
+from spawnpool.summary import PairedValues, Rounds, Values, look_count, places, valid_pairs
 from spawnpool.verdicts import Exact, Judgement, Noisy, Question, Unanswerable, Verdict
 from spawnpool.verdicts import estimate, exit_status, gate
 
@@ -98,9 +98,12 @@ def within(path: Path, result: Json, targets: Sequence[str] | None = None) -> Co
                 point_title(scenario, point), (base, other), rounds, entry["pairs_planned"]
             )
             (notes if pairs else faults).extend(lost)
-            for metric, how in lines_worth(result["suite"], entry, (told[base], told[other])):
+            worth = list(lines_worth(result["suite"], entry, (told[base], told[other])))
+            metrics = [metric for metric, _ in worth]
+            paired = PairedValues(Values(rounds[base], metrics), Values(rounds[other], metrics))
+            for metric, how in worth:
                 sides = (told[base][metric.path], told[other][metric.path])
-                sample = _paired_sample(paired_values(metric, pairs), looks)
+                sample = _paired_sample(paired.of(metric), looks)
                 drafts.append(Draft(scenario, point, base, other, metric, how, sides, sample))
     lines, varying = judge(drafts)
     return Comparison(path, lines, notes, faults + varying)

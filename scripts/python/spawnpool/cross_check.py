@@ -4,7 +4,6 @@ import warnings
 from dataclasses import dataclass
 
 import numpy
-from scipy.stats import bootstrap, wilcoxon
 
 from spawnpool.statistics import MINIMUM_PAIRS, Pairs
 
@@ -29,6 +28,8 @@ def cross_check(sample: Pairs) -> CrossCheck | None:
     logs = sample.logs
     if sample.n < MINIMUM_PAIRS:
         return None
+    from scipy.stats import bootstrap, wilcoxon  # takes half a second, and tables do without
+
     drawn = bootstrap(
         (logs,),
         numpy.median,

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy
-from scipy.stats import binomtest
 
 from spawnpool.comparison import Comparison, Line, within
 from spawnpool.documents import Json
 from spawnpool.history import suite_hash
 from spawnpool.metrics import METRICS
 from spawnpool.statistics import pair_logs
-from spawnpool.summary import paired_values, places, valid_pairs
+from spawnpool.summary import PairedValues, Values, places
 from spawnpool.verdicts import GATE_ALPHA, Verdict
 
 # Below this p-value there were more false alarms than the method states.
@@ -46,6 +45,10 @@ class Condition:
 
 def evaluate_set(condition: Condition, results: Sequence[tuple[Path, Json]]) -> Json:
     """An entry of a calibration's `sets`, of at least one result with its summary."""
+    from scipy.stats import (
+        binomtest,
+    )  # takes half a second to load, and who only cites does without
+
     comparisons = [within(path, result) for path, result in results]
     apart = sum(any(map(_apart, comparison.lines)) for comparison in comparisons)
     lines = [line for comparison in comparisons for line in comparison.lines]
@@ -81,6 +84,8 @@ def rate(k: int, n: int) -> Json:
     """k of n, with the exact interval of 95 % (Clopper-Pearson); of nothing, nothing is told."""
     if n == 0:
         return {"k": k, "n": n, "share": None, "interval": None}
+    from scipy.stats import binomtest
+
     ends = binomtest(k, n).proportion_ci(0.95, method="exact")
     return {"k": k, "n": n, "share": k / n, "interval": [float(ends.low), float(ends.high)]}
 
@@ -131,9 +136,8 @@ def _pair_logs(line: Line, results: Sequence[tuple[Path, Json]]) -> Iterable[Seq
     for _, result in results:
         for scenario, point, rounds in places(result["suite"], result["trials"]):
             if (scenario, point) == (line.scenario, line.point):
-                values = paired_values(
-                    line.metric, valid_pairs(rounds[line.base], rounds[line.target])
-                )
+                sides = (Values(rounds[name], [line.metric]) for name in (line.base, line.target))
+                values = PairedValues(*sides).of(line.metric)
                 if values and all(a > 0 and b > 0 for a, b in values):
                     yield list(pair_logs(*zip(*values)))
 

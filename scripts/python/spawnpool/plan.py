@@ -53,10 +53,13 @@ def planned_points(planned: list[Json], scenario: str) -> list[Json]:
     return points
 
 
+_encode = json.JSONEncoder(sort_keys=True).encode  # json.dumps would make one each time
+
+
 def trial_key(trial: Mapping[str, Any]) -> str:
     """Names a trial within a run, the same for a planned trial (as JSON) and for its result."""
     parts = [trial[name] for name in ("scenario", "point", "target", "block", "position")]
-    return json.dumps(parts, sort_keys=True)
+    return _encode(parts)
 
 
 def trial_round(trial: Mapping[str, Any], targets: int) -> tuple[int, int]:

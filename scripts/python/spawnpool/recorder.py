@@ -68,5 +68,5 @@ class Recorder:
         result["summary"] = summarize(result["suite"], result["trials"])
         # Trials were checked when they came.
         self._schema.check_document({**result, "calibration": [], "trials": []})
-        write_result(self._path, result)
+        write_result(self._path, result, checked=True)
         self._journal.discard()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from spawnpool.digest import is_as_written
 from spawnpool.documents import Json
 from spawnpool.errors import UsageError
 from spawnpool.full_disk import no_room
@@ -35,7 +36,8 @@ def test_the_end_is_one_file_that_holds_everything(tmp_path: Path) -> None:
     with Recorder(path, begun, SCHEMA) as recorder:
         _record(recorder, whole)
     assert os.listdir(tmp_path) == ["result.json"]
-    assert json.loads(path.read_text()) == whole
+    assert is_as_written(path.read_bytes())
+    assert read_result(path, SCHEMA) == whole
 
 
 def test_a_reader_finds_every_trial_while_the_run_goes_on(tmp_path: Path) -> None:
@@ -60,7 +62,7 @@ def test_what_was_begun_goes_on_with_its_journal(tmp_path: Path) -> None:
     with Recorder(path, read_result(path, SCHEMA), SCHEMA) as recorder:
         assert not journal_path(path).exists()
         _record(recorder, rest)
-    assert json.loads(path.read_text()) == whole
+    assert read_result(path, SCHEMA) == whole
 
 
 def test_the_rates_of_the_calibration_are_written_whole(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from jsonschema import Draft7Validator
 
 from spawnpool.calibration import calibration_plan
-from spawnpool.documents import Json, complaint, load_schema, read_json
+from spawnpool.digest import MEMBER, is_as_written, with_digest
+from spawnpool.documents import Json, complaint, load_schema, parse_content, read_content
 from spawnpool.errors import UsageError
 from spawnpool.journal import CannotWrite, journal_path, read_journal, replay
 from spawnpool.metrics import gates
@@ -127,10 +128,12 @@ def _unexplained(record: Json) -> str | None:
 
 def read_result(path: Path, schema: ResultSchema) -> Json:
     """Reads and checks a result file, with the journal of a run that is under way or was killed; its
-    summary is made anew. UsageError when it is none."""
+    summary is made anew. One that is as a run wrote it was checked then, and is not again. UsageError when
+    it is none."""
     # Before the result: what a run removes from the journal in between is in the result by then.
     journal = read_journal(path)
-    document = read_json(path, finite=False)  # the schema's check refuses those beyond
+    content = read_content(path)
+    document = parse_content(path, content, finite=False)  # the schema's check refuses those beyond
     version = document.get("schema_version") if isinstance(document, dict) else None
     if version is None:
         raise UsageError(f"{path} is no spawnpool result: give a file that 'spawnpool run' wrote")
@@ -141,13 +144,15 @@ def read_result(path: Path, schema: ResultSchema) -> Json:
         )
     try:
         replay(document, journal)
-        schema.check_document(document)
+        if journal or not is_as_written(content):
+            schema.check_document(document)
     except (LookupError, TypeError) as error:
         raise UsageError(
             f"{journal_path(path)} is of another result than {path.name}: remove it"
         ) from error
     except InvalidResult as error:
         raise UsageError(f"{path} is no valid result: {error}") from error
+    document.pop(MEMBER, None)
     return {**document, "summary": summarize(document["suite"], document["trials"])}
 
 
@@ -167,10 +172,12 @@ def claim(path: Path) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
-def write_result(path: Path, document: Json) -> None:
-    """Replaces the file whole: a reader, and a crash at any instant, finds the old one or the new.
-    UsageError when it cannot be written."""
+def write_result(path: Path, document: Json, checked: bool = False) -> None:
+    """Replaces the file whole: a reader, and a crash at any instant, finds the old one or the new. One that
+    was checked, with all its trials, has a digest to tell so. UsageError when it cannot be written.
+    """
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = with_digest(text) if checked else text
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:

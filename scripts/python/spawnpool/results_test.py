@@ -249,7 +249,7 @@ def test_a_journal_of_another_result_is_refused(result: Json, tmp_path: Path) ->
         (b'{"benchmarks": []}', "is no spawnpool result"),
         (
             b'{"schema_version": 1}',
-            "has schema version 1, this reads 4: run the suite again, or read it with the spawnpool "
+            "has schema version 1, this reads 5: run the suite again, or read it with the spawnpool "
             "that wrote it",
         ),
         (b'{"schema_version": 5}', "is no valid result: top level: "),
@@ -261,6 +261,30 @@ def test_no_result_is_refused_in_one_line(tmp_path: Path, content: bytes, words:
     with pytest.raises(UsageError) as error:
         read_result(path, SCHEMA)
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_what_a_run_wrote_is_believed_and_what_was_changed_since_is_checked(
+    result: Json, tmp_path: Path
+) -> None:
+    path = tmp_path / "result.json"
+    result["trials"][3]["load"]["requests"] = -1  # which no run writes: it checks
+    write_result(path, result, checked=True)
+    assert read_result(path, SCHEMA)["trials"] == result["trials"]
+    path.write_bytes(path.read_bytes().replace(b"-1,", b"-2,"))
+    with pytest.raises(UsageError, match=r"trials\[3\].load.requests: -2 is less than the minimum"):
+        read_result(path, SCHEMA)
+
+
+def test_a_journal_is_checked_with_its_result(result: Json, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    last = result["trials"].pop()
+    write_result(path, result, checked=True)
+    last["load"]["requests"] = -1
+    Journal(path).append("trials", len(result["trials"]), [last])
+    with pytest.raises(
+        UsageError, match=r"trials\[35\].load.requests: -1 is less than the minimum"
+    ):
+        read_result(path, SCHEMA)
 
 
 def test_a_truncated_result_is_refused(result: Json, tmp_path: Path) -> None:

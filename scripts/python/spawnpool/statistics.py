@@ -3,6 +3,7 @@ From pairs of adjacent trials by the sign test, from whole runs by the spread of
 
 The functions of arrays take the pairs, or runs, along the last axis, so that a simulation can judge
 thousands of comparisons at once by the code that judges one. All are free of state."""
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class Ratio:
     pairs: int
 
 
+@functools.cache
 def sign_test_rank(n: int, alpha: float = 0.05) -> int:
     """The rank k of the lower order statistic: the largest k with P(Bin(n, 1/2) < k) <= alpha/2.
 

@@ -1,19 +1,54 @@
 """The `summary` of a result: medians of each target and ratios of pairs, per scenario and point."""
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from spawnpool.documents import Json
-from spawnpool.metrics import METRICS, Metric, varies
+from spawnpool.metrics import METRICS, Metric, metric_values, varies
 from spawnpool.plan import PAIRS_PER_BLOCK, planned_points, trial_round
 from spawnpool.statistics import paired_ratio, pairs_needed
+
+_encode = json.JSONEncoder(sort_keys=True).encode  # json.dumps would make one each time
 
 ALPHA = 0.05  # of an interval, where a run has one look
 
 Round = tuple[int, int]
 Rounds = dict[str, dict[Round, Json]]  # target -> round -> its trial
-Values = dict[str, dict[Round, float]]  # path of a metric -> round -> its value
+
+
+class Values:
+    """What the valid trials of a target have of some metrics."""
+
+    def __init__(self, trials: dict[Round, Json], metrics: Sequence[Metric] = METRICS) -> None:
+        valid = dict(sorted(_valid(trials).items()))
+        self.rounds = {key: index for index, key in enumerate(valid)}
+        self._columns = metric_values(metrics, valid.values())
+
+    def of(self, metric: Metric) -> list[float | None]:
+        """Those of all trials, in the order of their rounds."""
+        return self._columns[metric.path]
+
+    def measured(self, metric: Metric) -> list[float]:
+        """Those of the trials that have it."""
+        return [value for value in self.of(metric) if value is not None]
+
+
+class PairedValues:
+    """What two targets have in the rounds in which the trials of both are valid."""
+
+    def __init__(self, base: Values, other: Values) -> None:
+        self._base, self._other = base, other
+        self._at = [(i, other.rounds[key]) for key, i in base.rounds.items() if key in other.rounds]
+
+    def of(self, metric: Metric) -> list[tuple[float, float]]:
+        """The metric of the pairs that have it on both sides."""
+        base, other = self._base.of(metric), self._other.of(metric)
+        return [
+            (a, b)
+            for i, j in self._at
+            if (a := base[i]) is not None and (b := other[j]) is not None
+        ]
 
 
 def summarize(suite: Json, trials: list[Json]) -> list[Json]:
@@ -23,7 +58,7 @@ def summarize(suite: Json, trials: list[Json]) -> list[Json]:
     names = [target["name"] for target in suite["targets"]]
     alpha, entries = ALPHA / look_count(suite), []
     for scenario, point, rounds in places(suite, trials):
-        values = {name: _values(rounds[name]) for name in names}
+        values = {name: Values(rounds[name]) for name in names}
         entries.append(
             {
                 "scenario": scenario,
@@ -55,7 +90,7 @@ def places(suite: Json, trials: list[Json]) -> Iterator[tuple[str, Json, Rounds]
 
 
 def _place(scenario: str, point: Json) -> str:
-    return json.dumps([scenario, point], sort_keys=True)
+    return _encode([scenario, point])
 
 
 def valid_pairs(base: dict[Round, Json], other: dict[Round, Json]) -> list[tuple[Json, Json]]:
@@ -64,25 +99,8 @@ def valid_pairs(base: dict[Round, Json], other: dict[Round, Json]) -> list[tuple
     return [(base[key], other[key]) for key in sorted(base) if key in other]
 
 
-def paired_values(metric: Metric, pairs: list[tuple[Json, Json]]) -> list[tuple[float, float]]:
-    """The metric of the pairs that have it on both sides."""
-    both = ((metric.value(a), metric.value(b)) for a, b in pairs)
-    return [(a, b) for a, b in both if a is not None and b is not None]
-
-
 def _valid(trials: dict[Any, Json]) -> dict[Any, Json]:
     return {key: trial for key, trial in trials.items() if trial["status"] == "valid"}
-
-
-def _values(trials: dict[Round, Json]) -> Values:
-    """What the valid trials have of each metric."""
-    found: Values = {metric.path: {} for metric in METRICS}
-    for key, trial in _valid(trials).items():
-        for metric in METRICS:
-            value = metric.value(trial)
-            if value is not None:
-                found[metric.path][key] = value
-    return found
 
 
 def _summarize_target(name: str, trials: dict[Round, Json], values: Values) -> Json:
@@ -92,8 +110,7 @@ def _summarize_target(name: str, trials: dict[Round, Json], values: Values) -> J
         for status in ("valid", "invalid", "failed")
     }
     metrics = {
-        metric.path: _summarize_metric(metric, list(values[metric.path].values()), valid)
-        for metric in METRICS
+        metric.path: _summarize_metric(metric, values.measured(metric), valid) for metric in METRICS
     }
     return {"target": name, "trials": counts, "metrics": metrics}
 
@@ -111,21 +128,14 @@ def _summarize_metric(metric: Metric, measured: list[float], trials: list[Json])
 
 
 def _compare(base: str, other: str, values: dict[str, Values], alpha: float) -> Json:
-    ratios = {
-        metric.path: _metric_ratio(
-            metric, values[base][metric.path], values[other][metric.path], alpha
-        )
-        for metric in METRICS
-    }
+    pairs = PairedValues(values[base], values[other])
+    ratios = {metric.path: _metric_ratio(metric, pairs.of(metric), alpha) for metric in METRICS}
     return {"base": base, "target": other, "ratios": ratios}
 
 
-def _metric_ratio(
-    metric: Metric, of_base: dict[Round, float], of_other: dict[Round, float], alpha: float
-) -> Json:
+def _metric_ratio(metric: Metric, values: list[tuple[float, float]], alpha: float) -> Json:
     """A pair that lacks the metric on a side does not count. A value of 0 has no logarithm: one is
     no ground to leave a pair out, so it leaves the metric without a ratio of pairs."""
-    values = [(of_base[key], of_other[key]) for key in sorted(of_base) if key in of_other]
     entry: Json = {"ratio": None, "interval": None, "coverage": None}
     entry.update(pairs=len(values), reason=None)
     if not values:
