@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from spawnpool.cli import EXPORT_FORMATS, main
+from spawnpool.cli import main
+from spawnpool.command_line import EXPORT_FORMATS
 from spawnpool.documents import Json, parse_json
 from spawnpool.export import CSV_COLUMNS, FORMATS
 from spawnpool.load import point_name

@@ -178,7 +178,10 @@ class _Steps:
             trial = self._schema.failed_trial(spec, utc_now(), "no-saturation", words)
         else:
             binary = paths.binary("spawnpool-trial")
-            trial = run_trial(binary, spec, self._schema, self._interruption, self._cool_down)
+            first = not (self._result["calibration"] or self._result["trials"])
+            trial = run_trial(
+                binary, spec, self._schema, self._interruption, self._cool_down, first
+            )
         return None if trial is None else {**trial, "point": planned.point}
 
 

@@ -252,6 +252,26 @@ def test_a_crash_of_a_trial_is_recorded_and_the_others_go_on(tmp_path: Path) -> 
     assert comparison["ratios"]["load.throughput_rps"]["pairs"] == int(whole)
 
 
+def test_a_build_of_another_version_ends_the_run_with_the_mend(tmp_path: Path) -> None:
+    build, out = tmp_path / "build", tmp_path / "result.json"
+    (build / "bin").mkdir(parents=True)
+    (build / "lib").symlink_to(paths.build_dir() / "lib")
+    for program in paths.bin_dir().iterdir():
+        (build / "bin" / program.name).symlink_to(program)
+    trial = build / "bin" / "spawnpool-trial"
+    trial.unlink()
+    trial.write_text(
+        f"#!/bin/sh\n'{paths.binary('spawnpool-trial')}' - | sed s/server_idle_share/idle/\n"
+    )
+    trial.chmod(0o755)
+    suite = _suite(tmp_path, scenarios=_keep_alive())
+    environment = {**os.environ, "SPAWNPOOL_BUILD": str(build)}
+    words = _refused(_run(suite, "--out", out, env=environment))
+    assert f"{trial} is of another version than these scripts (machine: " in words
+    assert words.rstrip().endswith("build it again with 'cmake --build --preset release'")
+    assert not out.exists()
+
+
 def test_a_target_that_dies_fails_and_the_others_go_on(tmp_path: Path) -> None:
     script = "echo out of luck >&2; exit 3  # {port}"
     suite = _suite(

@@ -102,9 +102,10 @@ def test_it_is_told_in_tables(document: Json) -> None:
     assert "6 of 6 (54.1 to 100 %)" in told
 
 
-def test_the_readme_has_the_figures_of_the_published_calibration() -> None:
+@pytest.mark.parametrize("name", ["calibration.json", "power.json"])
+def test_the_readme_has_the_figures_of_the_published_calibrations(name: str) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for entry in read_calibration(RESULTS / "reference" / "calibration.json")["sets"]:
+    for entry in read_calibration(RESULTS / "reference" / name)["sets"]:
         of_metric = {metric["metric"]: metric for metric in entry["metrics"]}
         effect = entry["effect_percent"]
         told = ["as it is" if effect is None else f"{effect} %"]

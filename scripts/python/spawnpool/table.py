@@ -207,6 +207,12 @@ def _trials(result: Json, entry: Json) -> list[Json]:
     return [t for t in result["trials"] if (t["scenario"], t["point"], t["status"]) == place]
 
 
+def _server_busy(trial: Json) -> float | None:
+    """The share of its cores' time: its own, and what the kernel does for it besides."""
+    idle: float | None = trial["machine"]["server_idle_share"]
+    return None if idle is None else 1 - idle
+
+
 def _generator_busy(trial: Json) -> float | None:
     """The share of its time; wrk, which sleeps when it has nothing to do, tells its CPU time only."""
     generator = trial["load"]["generator"]
@@ -221,7 +227,7 @@ def _idle_cores(result: Json) -> Iterator[str]:
     for entry in result["summary"]:
         for target in entry["targets"]:
             used = [
-                (trial["server"]["cpu_utilization"], _generator_busy(trial))
+                (_server_busy(trial), _generator_busy(trial))
                 for trial in _trials(result, entry)
                 if trial["target"] == target["target"] and trial["load"]["offered_rps"] is None
             ]

@@ -70,7 +70,7 @@ def test_throughput_with_idle_cores_is_no_peak() -> None:
     assert "no peak" not in " ".join(notes(result))
     for trial in result["trials"]:
         if trial["scenario"] == "churn" and trial["target"] == "worker-pool":
-            trial["server"]["cpu_utilization"] = 0.13
+            trial["machine"]["server_idle_share"] = 0.87
             trial["load"]["generator"]["busy_share"] = 0.11
     (line,) = (line for line in notes(result) if "no peak" in line)
     assert line.startswith(
@@ -84,7 +84,7 @@ def test_throughput_with_idle_cores_is_no_peak() -> None:
 def test_a_sweep_tells_its_saturation_and_asks_for_no_peak() -> None:
     result = example_result(suite_name="rate-sweep")
     for trial in result["trials"]:
-        trial["server"]["cpu_utilization"] = 0.1
+        trial["machine"]["server_idle_share"] = 0.9
         trial["load"]["generator"]["busy_share"] = 0.1
     said = notes(result)
     assert not any("no peak" in line for line in said)

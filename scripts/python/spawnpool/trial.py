@@ -18,12 +18,18 @@ STARTS = 4
 
 
 def run_trial(
-    binary: Path, spec: Json, schema: ResultSchema, interruption: Interruption, cool_down: CoolDown
+    binary: Path,
+    spec: Json,
+    schema: ResultSchema,
+    interruption: Interruption,
+    cool_down: CoolDown,
+    first: bool = False,
 ) -> Json | None:
     """Runs one trial, after a cool-down, and returns its result, or None when the user interrupted it.
 
     A trial that crashes, hangs or prints no TrialResult of its own spec gives a failed one with
-    the reason `trial-crashed`. UsageError when the trial refuses its spec."""
+    the reason `trial-crashed`. UsageError when the trial refuses its spec, and when the `first` of a run
+    prints a result of another form: so would all that follow."""
     try:
         before, reasons = cool_down.wait(), {}
     except Unmeasured as reason:
@@ -53,6 +59,11 @@ def run_trial(
             disturbed = interruption.signal is not None and result["status"] != "valid"
             return None if disturbed else result
         except (ValueError, LookupError, TypeError, RecursionError, InvalidResult) as error:
+            if first and isinstance(error, InvalidResult):
+                raise UsageError(
+                    f"{binary} is of another version than these scripts ({error}): build it again with "
+                    "'cmake --build --preset release'"
+                ) from error
             fault = f"printed no TrialResult of its spec: {error}"
     if interruption.signal is not None:
         return None
