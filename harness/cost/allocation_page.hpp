@@ -51,8 +51,9 @@ struct AllocationHeap {
   // is therefore at most so much too low per thread alive, by growth that is not told yet.
   static constexpr std::int64_t growth_told_from_bytes = 4096;
   // What a thread frees may be told later, since it first takes its own next allocations from it: a
-  // thread by itself never makes the peak too high. Beside others that grow it may, by as much.
-  static constexpr std::int64_t shrinkage_told_from_bytes = 65'536;
+  // thread by itself never makes the peak too high. Beside others that grow it may, by as much. It
+  // is glibc's M_MMAP_THRESHOLD: whoever allocates and frees blocks below it tells nothing.
+  static constexpr std::int64_t shrinkage_told_from_bytes = 131'072;
 
   std::atomic<std::int64_t> live;  // as told
   std::atomic<std::int64_t> peak;  // the highest that `live` has been

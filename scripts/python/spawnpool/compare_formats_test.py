@@ -12,7 +12,7 @@ from spawnpool.compare_formats import FORMATS
 from spawnpool.compare_words import CROSS_CHECK_COLUMNS, cells, conclusion, cross_check_cells
 from spawnpool.compare_words import explanations, groups, header
 from spawnpool.comparison import Comparison, within
-from spawnpool.documents import Json, load_schema
+from spawnpool.documents import Json, read_json
 from spawnpool.paths import RESULTS
 from spawnpool.summary import summarize
 from spawnpool.testing import example_result, fail
@@ -76,7 +76,7 @@ def test_the_table_says_what_cannot_be_told_and_what_was_lost(slower: Comparison
 @pytest.mark.parametrize("make", [_slower, _faulty])
 def test_json_is_as_its_schema_says(make: Callable[[], Json]) -> None:
     comparison = _comparison(make())
-    schema = load_schema(RESULTS / "comparison.schema.json")
+    schema = read_json(RESULTS / "comparison.schema.json")
     told = json.loads(_written("json", comparison, strict=True))
     Draft7Validator(schema).validate(told)
     assert len(told["lines"]) == len(comparison.lines)

@@ -9,8 +9,9 @@ from spawnpool.documents import Json
 from spawnpool.errors import UsageError, unknown
 from spawnpool.load import point_title
 from spawnpool.metrics import METRICS, Gate, Metric, gates, shown, varies
-from spawnpool.statistics import Pairs, Runs, pair_logs
-from spawnpool.summary import PairedValues, Rounds, Values, look_count, places, valid_pairs
+from spawnpool.statistics import Array, Pairs, Runs, pair_logs
+from spawnpool.summary import Rounds, look_count, places, valid_pairs
+from spawnpool.values import PairedValues, Values
 from spawnpool.verdicts import Exact, Judgement, Noisy, Question, Unanswerable, Verdict
 from spawnpool.verdicts import estimate, exit_status, gate
 
@@ -103,7 +104,7 @@ def within(path: Path, result: Json, targets: Sequence[str] | None = None) -> Co
             paired = PairedValues(Values(rounds[base], metrics), Values(rounds[other], metrics))
             for metric, how in worth:
                 sides = (told[base][metric.path], told[other][metric.path])
-                sample = _paired_sample(paired.of(metric), looks)
+                sample = _paired_sample(*paired.of(metric), looks)
                 drafts.append(Draft(scenario, point, base, other, metric, how, sides, sample))
     lines, varying = judge(drafts)
     return Comparison(path, lines, notes, faults + varying)
@@ -125,11 +126,11 @@ def lines_worth(
             yield metric, gate_
 
 
-def _paired_sample(values: list[tuple[float, float]], looks: int) -> Pairs | None:
+def _paired_sample(base: Array, other: Array, looks: int) -> Pairs | None:
     """None where a value has no logarithm: no ground to leave its pair out."""
-    if any(min(pair) <= 0 for pair in values):
+    if (base <= 0).any() or (other <= 0).any():
         return None
-    return Pairs(pair_logs([a for a, _ in values], [b for _, b in values]), looks)
+    return Pairs(pair_logs(base, other), looks)
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft7Validator
-
 from spawnpool import paths
 from spawnpool.cli import main
 from spawnpool.doctor import WIDTH
-from spawnpool.documents import complaint, load_schema
+from spawnpool.schema import Schema
 
 COMMAND = paths.ROOT / "scripts" / "spawnpool"
 PATIENCE_S = 120
-SCHEMA = Draft7Validator(load_schema(paths.RESULTS / "doctor.schema.json"))
+SCHEMA = Schema.read(paths.RESULTS / "doctor.schema.json")
 
 
 def doctor(*before: str, python: tuple[str, ...] = (), **env: str) -> tuple[int, dict[str, Any]]:
@@ -34,7 +32,7 @@ def doctor(*before: str, python: tuple[str, ...] = (), **env: str) -> tuple[int,
     )
     assert done.stderr == ""
     document = json.loads(done.stdout)
-    assert complaint(SCHEMA, document) is None
+    assert SCHEMA.complaint(document) is None
     assert document["measurable"] == (done.returncode == 0)
     checks = {check["name"]: check for check in document["checks"]}
     assert len(checks) == len(document["checks"])

@@ -1,13 +1,9 @@
-"""Reading JSON documents and checking them against a JSON Schema, with errors of one line."""
+"""Reading JSON documents, with errors of one line."""
 import gc
 import json
 import math
-import re
 from pathlib import Path
 from typing import Any
-
-from jsonschema import Draft7Validator
-from jsonschema.exceptions import ValidationError, best_match
 
 from spawnpool.errors import UsageError
 
@@ -70,32 +66,3 @@ def _integer(digits: str) -> int:
     if len(digits) > 300:  # no double
         _float(digits)
     return int(digits)
-
-
-def load_schema(path: Path) -> Json:
-    """Reads a schema of the project, which is valid itself."""
-    schema: Json = read_json(path)
-    Draft7Validator.check_schema(schema)
-    return schema
-
-
-def complaint(validator: Draft7Validator, document: Any, place: str = "") -> str | None:
-    """What is wrong with a document and where ("targets[0].model: ..."), or None. `place` is where the
-    document itself lies in a larger one."""
-    error = best_match(validator.iter_errors(document))
-    return None if error is None else f"{_where(error, place)}: {_what(error)}"
-
-
-def _where(error: ValidationError, place: str) -> str:
-    path = place
-    for step in error.absolute_path:
-        path += f"[{step}]" if isinstance(step, int) else f".{step}"
-    return path.lstrip(".") or "top level"
-
-
-def _what(error: ValidationError) -> str:
-    text = re.sub(r"\s+", " ", str(error.message))
-    wanted = error.schema.get("description") if isinstance(error.schema, dict) else None
-    if str(error.validator) == "pattern" and wanted is not None:
-        text = f"{error.instance!r} does not match, wanted: {wanted}"
-    return text if len(text) <= 200 else text[:120] + " ... " + text[-75:]

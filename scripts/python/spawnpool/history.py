@@ -9,14 +9,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft7Validator
-
-from spawnpool.documents import Json, complaint, load_schema, parse_json
+from spawnpool.documents import Json, parse_json
 from spawnpool.errors import UsageError
 from spawnpool.load import point_name
 from spawnpool.metrics import metrics_at
 from spawnpool.paths import RESULTS
 from spawnpool.results import ResultSchema, read_result
+from spawnpool.schema import Schema
 
 LINE_VERSION = 1
 HISTORY = RESULTS / "history.jsonl"
@@ -141,17 +140,15 @@ def read_history(path: Path) -> list[Json]:
         raise UsageError(
             f"cannot read {path}: {error.strerror}; 'spawnpool history RESULT' makes a history"
         ) from error
-    validator = Draft7Validator(load_schema(RESULTS / "history.schema.json"))
+    schema = Schema.read(RESULTS / "history.schema.json")
     *lines, rest = data.split(b"\n")
-    read = [
-        _parse(f"{path} line {number}", line, validator) for number, line in enumerate(lines, 1)
-    ]
+    read = [_parse(f"{path} line {number}", line, schema) for number, line in enumerate(lines, 1)]
     if rest:
         raise _cut_off(path, len(lines) + 1)
     return read
 
 
-def _parse(place: str, line: bytes, validator: Draft7Validator) -> Json:
+def _parse(place: str, line: bytes, schema: Schema) -> Json:
     mend = "remove it, or restore it from the result with 'spawnpool history'"
     try:
         document: Any = parse_json(line.decode())
@@ -162,7 +159,7 @@ def _parse(place: str, line: bytes, validator: Draft7Validator) -> Json:
         raise UsageError(f"{place} is no run's line of a history; {mend}")
     if version != LINE_VERSION:
         raise UsageError(f"{place} has schema version {version}, this reads {LINE_VERSION}; {mend}")
-    wrong = complaint(validator, document)
+    wrong = schema.complaint(document)
     if wrong is not None:
         raise UsageError(f"{place} is no valid line: {wrong}; {mend}")
     checked: Json = document

@@ -1,7 +1,7 @@
 """The metrics of summaries, tables, pictures and verdicts."""
 import difflib
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -317,29 +317,6 @@ METRICS = (
     Metric("machine.steal_share", "hypervisor, share of the cores", None, detail=True),
     Metric("machine.server_idle_share", "server's cores idle, share of time", None, detail=True),
 )
-
-
-def metric_values(
-    metrics: Sequence[Metric], trials: Iterable[Trial]
-) -> dict[str, list[float | None]]:
-    """By the path of each metric, its value in each trial. Trial by trial, since of thousands each has left
-    the processor's cache when the next metric is looked for: a quarter of the time of metric by metric.
-    """
-    found: dict[str, list[float | None]] = {metric.path: [] for metric in metrics}
-    derived = [(metric.derive, found[metric.path]) for metric in metrics if metric.derive]
-    beside: dict[str, list[tuple[str, list[float | None]]]] = {}
-    for metric in metrics:
-        if not metric.derive:
-            above, _, name = metric.path.rpartition(".")
-            beside.setdefault(above, []).append((name, found[metric.path]))
-    for trial in trials:
-        for above, leaves in beside.items():
-            value = leaf(trial, above)
-            for name, column in leaves:
-                column.append(None if value is None else value[name])
-        for derive, column in derived:
-            column.append(derive(trial))
-    return found
 
 
 def varies(values: Sequence[float], tolerance: float) -> bool:

@@ -4,7 +4,7 @@ import pytest
 
 from spawnpool.documents import Json
 from spawnpool.errors import UsageError
-from spawnpool.metrics import METRICS, SHOWN, Gate, Metric, gates, metric_values, shown, varies
+from spawnpool.metrics import METRICS, SHOWN, Gate, Metric, gates, shown, varies
 from spawnpool.summary import summarize
 from spawnpool.testing import example_result
 
@@ -142,12 +142,3 @@ def test_counts_vary_when_they_are_further_apart_than_their_tolerance() -> None:
     assert varies([2.0, 2.0, 2.5], 0.0) and not varies([2.0, 2.0], 0.0)
     assert not varies([100.0, 101.0], 0.01) and varies([100.0, 101.1], 0.01)
     assert varies([-1.0, 1.0], 0.5) and not varies([0.0, 0.0], 0.0)
-
-
-def test_the_values_of_many_trials_are_those_of_each() -> None:
-    trials = example_result()["trials"]
-    trials[1]["server"]["perf"] = trials[2]["load"]["latency_us"] = None  # above leaves
-    values = metric_values(METRICS, trials)
-    assert values == {metric.path: [metric.value(trial) for trial in trials] for metric in METRICS}
-    assert values["load.latency_us.p99"][2] is None is not values["load.latency_us.p99"][1]
-    assert metric_values(METRICS[:1], []) == {METRICS[0].path: []}

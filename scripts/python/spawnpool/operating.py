@@ -14,8 +14,9 @@ from spawnpool.comparison import Comparison, Line, within
 from spawnpool.documents import Json
 from spawnpool.history import suite_hash
 from spawnpool.metrics import METRICS
-from spawnpool.statistics import pair_logs
-from spawnpool.summary import PairedValues, Values, places
+from spawnpool.statistics import Array, pair_logs
+from spawnpool.summary import places
+from spawnpool.values import PairedValues, Values
 from spawnpool.verdicts import GATE_ALPHA, Verdict
 
 # Below this p-value there were more false alarms than the method states.
@@ -131,18 +132,18 @@ def _place(lines: Sequence[Line], results: Sequence[tuple[Path, Json]]) -> Json:
     }
 
 
-def _pair_logs(line: Line, results: Sequence[tuple[Path, Json]]) -> Iterable[Sequence[float]]:
+def _pair_logs(line: Line, results: Sequence[tuple[Path, Json]]) -> Iterable[Array]:
     """ln(ratio) of the pairs of each run, at the line's place."""
     for _, result in results:
         for scenario, point, rounds in places(result["suite"], result["trials"]):
             if (scenario, point) == (line.scenario, line.point):
                 sides = (Values(rounds[name], [line.metric]) for name in (line.base, line.target))
-                values = PairedValues(*sides).of(line.metric)
-                if values and all(a > 0 and b > 0 for a, b in values):
-                    yield list(pair_logs(*zip(*values)))
+                base, other = PairedValues(*sides).of(line.metric)
+                if len(base) > 0 and (base > 0).all() and (other > 0).all():
+                    yield pair_logs(base, other)
 
 
-def pooled(samples: Iterable[Sequence[float]]) -> float | None:
+def pooled(samples: Iterable[Sequence[float] | Array]) -> float | None:
     """The standard deviation within samples, each about its own mean; None where no sample has two."""
     known = [numpy.asarray(sample) for sample in samples if len(sample) > 1]
     if not known:

@@ -4,15 +4,14 @@ results/calibration.schema.json defines it."""
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from jsonschema import Draft7Validator
-
 from spawnpool.between import SAME_MACHINE
-from spawnpool.documents import Json, complaint, load_schema, read_json
+from spawnpool.documents import Json, read_json
 from spawnpool.errors import UsageError
 from spawnpool.history import suite_hash
 from spawnpool.metrics import METRICS
 from spawnpool.operating import Condition, evaluate_set
 from spawnpool.paths import RESULTS
+from spawnpool.schema import Schema
 from spawnpool.statistics import POWER
 
 CALIBRATION = RESULTS / "calibration.json"
@@ -51,7 +50,7 @@ def calibration(results: Mapping[Condition, Sequence[tuple[Path, Json]]]) -> Jso
 def read_calibration(path: Path) -> Json:
     """UsageError when the file is no calibration."""
     document: Json = read_json(path)
-    wrong = complaint(Draft7Validator(load_schema(RESULTS / "calibration.schema.json")), document)
+    wrong = Schema.read(RESULTS / "calibration.schema.json").complaint(document)
     if wrong is not None:
         raise UsageError(
             f"{path} is no calibration: {wrong}; remove it, or make it anew by 'spawnpool selfcheck'"

@@ -11,9 +11,8 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from jsonschema import Draft7Validator
-
-from spawnpool.documents import Json, complaint
+from spawnpool.documents import Json
+from spawnpool.schema import Schema
 
 # Beyond these no number was measured, and a ratio of two could not be told.
 GREATEST, LEAST = 1e100, 1e-100
@@ -66,7 +65,7 @@ class Shapes:
         shape = self._shape(value) if place and not isinstance(value, list) else None
         if shape in node.valid:
             return None
-        wrong = complaint(node.validator, value, place)
+        wrong = node.itself.complaint(value, place)
         if wrong is None and type(value) in NUMBERS and not _measurable(value):
             wrong = f"{place}: {repr(value)[:30]} is no number that could have been measured"
         if wrong is None and isinstance(value, (dict, list)):
@@ -79,7 +78,7 @@ class Shapes:
         if shape is not None and wrong is None:
             node.valid.add(shape)
         elif shape is not None:  # of all that is wrong with it, tell what says most
-            wrong = complaint(node.whole, value, place) or wrong
+            wrong = node.whole.complaint(value, place) or wrong
         return wrong
 
     def _node(self, schema: Any) -> "_Node":
@@ -150,7 +149,7 @@ class _Node:
             for key in ("items", "additionalProperties"):
                 if isinstance(schema.get(key), dict):
                     shallow[key] = True
-        self.validator, self.whole = Draft7Validator(shallow), Draft7Validator(whole)
+        self.itself, self.whole = Schema(shallow), Schema(whole)
         self.rule = rule
         self.valid: set[int] = set()  # shapes
 

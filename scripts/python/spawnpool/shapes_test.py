@@ -7,12 +7,13 @@ import pytest
 from jsonschema import Draft7Validator
 
 from spawnpool import shapes
-from spawnpool.documents import Json, complaint, load_schema
+from spawnpool.documents import Json, read_json
 from spawnpool.paths import RESULTS
+from spawnpool.schema import Schema
 from spawnpool.shapes import Shapes
 from spawnpool.testing import example_result
 
-SCHEMA = load_schema(RESULTS / "schema.json")
+SCHEMA = read_json(RESULTS / "schema.json")
 VALUES: list[Any] = [
     None,
     True,
@@ -92,12 +93,13 @@ def test_a_fault_among_many_that_look_alike_is_found_with_its_place() -> None:
 def test_what_looks_alike_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     judged = 0
 
-    def counted(validator: Draft7Validator, value: Any, place: str) -> str | None:
-        nonlocal judged
-        judged += 1
-        return complaint(validator, value, place)
+    class Counted(Schema):
+        def complaint(self, document: Any, place: str = "") -> str | None:
+            nonlocal judged
+            judged += 1
+            return super().complaint(document, place)
 
-    monkeypatch.setattr(shapes, "complaint", counted)
+    monkeypatch.setattr(shapes, "Schema", Counted)
     result = example_result(blocks=1)
     checker = Shapes(SCHEMA)
     assert checker.complaint(result) is None

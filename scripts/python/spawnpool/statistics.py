@@ -46,7 +46,7 @@ def pairs_needed(level: float) -> int:
     return 1 + math.ceil(math.log2(1 / level))
 
 
-def pair_logs(base: Sequence[float], other: Sequence[float]) -> Array:
+def pair_logs(base: Sequence[float] | Array, other: Sequence[float] | Array) -> Array:
     """d_i = ln(other_i / base_i). Pair i is (base[i], other[i]); every value is positive. ValueError
     for sides of different length."""
     if len(base) != len(other):
@@ -212,7 +212,9 @@ class Runs:
         return margin + float(self._scale) * float(nctdtrinc(self.n - 1, 1 - POWER, reach))
 
 
-def paired_ratio(base: Sequence[float], other: Sequence[float], alpha: float = 0.05) -> Ratio:
+def paired_ratio(
+    base: Sequence[float] | Array, other: Sequence[float] | Array, alpha: float = 0.05
+) -> Ratio:
     """exp(median d) and exp of the interval of d = pair_logs(base, other), of at least one pair."""
     logs = pair_logs(base, other)
     ratio = math.exp(float(numpy.median(logs)))

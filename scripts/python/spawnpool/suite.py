@@ -3,9 +3,7 @@ import os
 import shutil
 from pathlib import Path
 
-from jsonschema import Draft7Validator
-
-from spawnpool.documents import Json, complaint, load_schema, read_json
+from spawnpool.documents import Json, read_json
 from spawnpool.errors import UsageError, unknown
 from spawnpool.load import contradiction, load_of, timeout_contradiction
 from spawnpool.metrics import gates
@@ -13,6 +11,7 @@ from spawnpool.options import RunOptions
 from spawnpool.overrides import with_settings
 from spawnpool.paths import SUITES, bin_dir, known_suites
 from spawnpool.plan import PlannedTrial
+from spawnpool.schema import Schema
 
 
 def load_suite(name_or_path: str) -> Json:
@@ -87,7 +86,7 @@ def override(suite: Json, options: RunOptions) -> Json:
 
 
 def _check(suite: Json, source: str) -> None:
-    wrong = complaint(Draft7Validator(load_schema(SUITES / "schema.json")), suite)
+    wrong = Schema.read(SUITES / "schema.json").complaint(suite)
     wrong = wrong or _contradiction(suite)
     if wrong is not None:
         raise UsageError(f"{source}: {wrong}")

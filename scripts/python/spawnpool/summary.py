@@ -1,54 +1,21 @@
 """The `summary` of a result: medians of each target and ratios of pairs, per scenario and point."""
 import json
-import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
+import numpy
+
 from spawnpool.documents import Json
-from spawnpool.metrics import METRICS, Metric, metric_values, varies
+from spawnpool.metrics import METRICS, Metric, varies
 from spawnpool.plan import PAIRS_PER_BLOCK, planned_points, trial_round
-from spawnpool.statistics import paired_ratio, pairs_needed
+from spawnpool.statistics import Array, paired_ratio, pairs_needed
+from spawnpool.values import PairedValues, Round, Values
 
 _encode = json.JSONEncoder(sort_keys=True).encode  # json.dumps would make one each time
 
 ALPHA = 0.05  # of an interval, where a run has one look
 
-Round = tuple[int, int]
 Rounds = dict[str, dict[Round, Json]]  # target -> round -> its trial
-
-
-class Values:
-    """What the valid trials of a target have of some metrics."""
-
-    def __init__(self, trials: dict[Round, Json], metrics: Sequence[Metric] = METRICS) -> None:
-        valid = dict(sorted(_valid(trials).items()))
-        self.rounds = {key: index for index, key in enumerate(valid)}
-        self._columns = metric_values(metrics, valid.values())
-
-    def of(self, metric: Metric) -> list[float | None]:
-        """Those of all trials, in the order of their rounds."""
-        return self._columns[metric.path]
-
-    def measured(self, metric: Metric) -> list[float]:
-        """Those of the trials that have it."""
-        return [value for value in self.of(metric) if value is not None]
-
-
-class PairedValues:
-    """What two targets have in the rounds in which the trials of both are valid."""
-
-    def __init__(self, base: Values, other: Values) -> None:
-        self._base, self._other = base, other
-        self._at = [(i, other.rounds[key]) for key, i in base.rounds.items() if key in other.rounds]
-
-    def of(self, metric: Metric) -> list[tuple[float, float]]:
-        """The metric of the pairs that have it on both sides."""
-        base, other = self._base.of(metric), self._other.of(metric)
-        return [
-            (a, b)
-            for i, j in self._at
-            if (a := base[i]) is not None and (b := other[j]) is not None
-        ]
 
 
 def summarize(suite: Json, trials: list[Json]) -> list[Json]:
@@ -115,13 +82,13 @@ def _summarize_target(name: str, trials: dict[Round, Json], values: Values) -> J
     return {"target": name, "trials": counts, "metrics": metrics}
 
 
-def _summarize_metric(metric: Metric, measured: list[float], trials: list[Json]) -> Json:
+def _summarize_metric(metric: Metric, measured: Array, trials: list[Json]) -> Json:
     entry: Json = {"median": None, "min": None, "max": None, "trials": len(measured)}
     entry.update(exact=metric.exact, varies=False, reason=None)
-    if measured:
-        low, high = min(measured), max(measured)
-        entry.update(median=statistics.median(measured), min=low, max=high)
-        entry["varies"] = metric.exact and varies(measured, metric.gate.margin or 0.0)
+    if len(measured) > 0:
+        low, high = float(measured.min()), float(measured.max())
+        entry.update(median=float(numpy.median(measured)), min=low, max=high)
+        entry["varies"] = metric.exact and varies((low, high), metric.gate.margin or 0.0)
     else:
         entry["reason"] = metric.reason(trials[0]) if trials else "no valid trial"
     return entry
@@ -129,26 +96,24 @@ def _summarize_metric(metric: Metric, measured: list[float], trials: list[Json])
 
 def _compare(base: str, other: str, values: dict[str, Values], alpha: float) -> Json:
     pairs = PairedValues(values[base], values[other])
-    ratios = {metric.path: _metric_ratio(metric, pairs.of(metric), alpha) for metric in METRICS}
+    ratios = {metric.path: _metric_ratio(metric, *pairs.of(metric), alpha) for metric in METRICS}
     return {"base": base, "target": other, "ratios": ratios}
 
 
-def _metric_ratio(metric: Metric, values: list[tuple[float, float]], alpha: float) -> Json:
+def _metric_ratio(metric: Metric, base: Array, other: Array, alpha: float) -> Json:
     """A pair that lacks the metric on a side does not count. A value of 0 has no logarithm: one is
     no ground to leave a pair out, so it leaves the metric without a ratio of pairs."""
     entry: Json = {"ratio": None, "interval": None, "coverage": None}
-    entry.update(pairs=len(values), reason=None)
-    if not values:
+    entry.update(pairs=len(base), reason=None)
+    if len(base) == 0:
         entry["reason"] = "no pair of valid trials has it"
-        return entry
-    base, other = zip(*values)
-    if metric.exact:
+    elif metric.exact:
         entry["reason"] = "exact: counted, not sampled; no interval"
-        if statistics.median(base) == 0:
+        if numpy.median(base) == 0:
             entry["reason"] = "the base counts 0"
         else:
-            entry["ratio"] = statistics.median(other) / statistics.median(base)
-    elif min(min(base), min(other)) <= 0:
+            entry["ratio"] = float(numpy.median(other) / numpy.median(base))
+    elif min(base.min(), other.min()) <= 0:
         entry["reason"] = "a value of 0 has no logarithm"
     else:
         result = paired_ratio(base, other, alpha)
