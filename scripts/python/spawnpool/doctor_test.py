@@ -148,10 +148,10 @@ def test_without_python_packages() -> None:
         "sudo apt-get install python3-numpy python3-scipy python3-matplotlib python3-rich "
         "python3-jsonschema python3-jinja2"
     )
-    for group in ("programs", "machine", "limits", "trial"):
+    for group in ("programs", "limits", "trial"):
         words = checks[group]["found"]
         assert words.startswith("not tried: the Python module '") and words.endswith("' is missing")
-    assert "perf-software" in checks
+    assert checks.keys() >= {"cores", "perf-software"}  # which need none
 
 
 def test_the_text_fits_the_terminal(
