@@ -32,8 +32,8 @@ strace              counts system calls a second, independent way
 valgrind            counts instructions, and allocations a second, independent way
 clang-format-14     checks the C++ format
 clang-tidy-14       static analysis of C++
-clang-14            compiles the fuzzer
-libclang-rt-14-dev  libFuzzer and its sanitizers
+clang-14            compiles the fuzzer, and what runs under AddressSanitizer
+libclang-rt-14-dev  libFuzzer and the sanitizers of clang-14
 black               checks the Python format
 mypy                checks the Python types
 python3-typeshed    types of the standard library, for mypy

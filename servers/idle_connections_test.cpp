@@ -19,7 +19,7 @@ using testing::Client;
 using testing::ServerProcess;
 using testing::thread_count;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef SPAWNPOOL_SANITIZED
 constexpr bool sanitized = true;
 #else
 constexpr bool sanitized = false;

@@ -199,7 +199,7 @@ TEST(ProcessUsage, SaysThatTheProcessHasEnded) {
   EXPECT_THROW(watched.usage().reset_rss_peak(), ProcessGone);
   watched.child().wait();
   EXPECT_THROW(watched.usage().read(), ProcessGone);
-  EXPECT_THROW(watched.usage().processes(), ProcessGone);
+  EXPECT_THROW((void)watched.usage().processes(), ProcessGone);
   EXPECT_THROW(watched.usage().reset_rss_peak(), ProcessGone);
   EXPECT_THROW(process_cpu_time(pid), ProcessGone);
   EXPECT_THROW(ProcessUsage{pid}, ProcessGone);
