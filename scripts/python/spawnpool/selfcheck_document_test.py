@@ -102,7 +102,7 @@ def test_it_is_told_in_tables(document: Json) -> None:
     assert "6 of 6 (54.1 to 100 %)" in told
 
 
-@pytest.mark.parametrize("name", ["calibration.json", "power.json", "loaded.json"])
+@pytest.mark.parametrize("name", ["calibration.json", "power.json", "equal.json", "loaded.json"])
 def test_the_readme_has_the_figures_of_the_published_calibrations(name: str) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for entry in read_calibration(RESULTS / "reference" / name)["sets"]:
