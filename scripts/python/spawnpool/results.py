@@ -133,9 +133,7 @@ def read_result(path: Path, schema: ResultSchema) -> Json:
     # Before the result: what a run removes from the journal in between is in the result by then.
     journal = read_journal(path)
     content = read_content(path)
-    with ThreadPoolExecutor(
-        1
-    ) as beside:  # hashing takes a tenth of the time of parsing, and no lock
+    with ThreadPoolExecutor(1) as beside:  # hashing lets go of the interpreter's lock
         as_written = beside.submit(is_as_written, content)
         document = parse_content(path, content, finite=False)  # the check refuses numbers beyond
     version = document.get("schema_version") if isinstance(document, dict) else None
