@@ -7,7 +7,7 @@ from pathlib import Path
 from spawnpool.between import Run, between
 from spawnpool.compare_formats import FORMATS
 from spawnpool.comparison import within
-from spawnpool.results import ResultSchema, read_result
+from spawnpool.results import ResultSchema, read_result, read_trials
 from spawnpool.selfcheck_document import CALIBRATION, citation
 
 
@@ -27,14 +27,16 @@ def compare(options: CompareOptions) -> int:
     """Prints the comparison, or the table where it goes to a file; each fault is a line on stderr.
     Returns the exit status. UsageError when a file is no result, or what was asked cannot be."""
     schema = ResultSchema()
-    result, *bases = (
-        Run(path, read_result(path, schema)) for path in [options.result, *options.bases]
-    )
-    if bases:
-        comparison = between(result, bases, options.targets)
+    if options.bases:
+        run, *bases = (
+            Run(path, read_result(path, schema)) for path in [options.result, *options.bases]
+        )
+        result = run.result
+        comparison = between(run, bases, options.targets)
     else:
-        comparison = within(result.path, result.result, options.targets)
-    notes = [*comparison.notes, *citation(CALIBRATION, result.result["context"])]
+        result = read_trials(options.result, schema)
+        comparison = within(options.result, result, options.targets)
+    notes = [*comparison.notes, *citation(CALIBRATION, result["context"])]
     comparison = replace(comparison, notes=notes)
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -10,8 +10,8 @@ from spawnpool.errors import UsageError, unknown
 from spawnpool.load import point_title
 from spawnpool.metrics import METRICS, Gate, Metric, gates, shown, varies
 from spawnpool.statistics import Array, Pairs, Runs, pair_logs
-from spawnpool.summary import Rounds, look_count, places, valid_pairs
-from spawnpool.values import PairedValues, Values
+from spawnpool.summary import Rounds, look_count, places, summarize_place, valid_pairs
+from spawnpool.values import PairedValues
 from spawnpool.verdicts import Exact, Judgement, Noisy, Question, Unanswerable, Verdict
 from spawnpool.verdicts import estimate, exit_status, gate
 
@@ -82,16 +82,16 @@ class Comparison:
 def within(path: Path, result: Json, targets: Sequence[str] | None = None) -> Comparison:
     """Compares the targets of one run in pairs: the first of those named is the base of every other.
     Where none are named, each is judged against the one that the suite says, and in a suite that says
-    nothing against the first. `result` has a summary of its trials. UsageError where there are not two
+    nothing against the first. The summary is made of the trials. UsageError where there are not two
     targets."""
     chosen = _chosen(result["suite"], targets)
     looks = look_count(result["suite"])
     drafts: list[Draft] = []
     notes = list(unfinished(result))
     faults: list[str] = []
-    for (scenario, point, rounds), entry in zip(
-        places(result["suite"], result["trials"]), result["summary"], strict=True
-    ):
+    for place in places(result["suite"], result["trials"]):
+        scenario, point, rounds = place.scenario, place.point, place.rounds
+        entry = summarize_place(result["suite"], place)
         told = {target["target"]: target["metrics"] for target in entry["targets"]}
         for base, other in chosen:
             pairs = valid_pairs(rounds[base], rounds[other])
@@ -99,10 +99,8 @@ def within(path: Path, result: Json, targets: Sequence[str] | None = None) -> Co
                 point_title(scenario, point), (base, other), rounds, entry["pairs_planned"]
             )
             (notes if pairs else faults).extend(lost)
-            worth = list(lines_worth(result["suite"], entry, (told[base], told[other])))
-            metrics = [metric for metric, _ in worth]
-            paired = PairedValues(Values(rounds[base], metrics), Values(rounds[other], metrics))
-            for metric, how in worth:
+            paired = PairedValues(place.values[base], place.values[other])
+            for metric, how in lines_worth(result["suite"], entry, (told[base], told[other])):
                 sides = (told[base][metric.path], told[other][metric.path])
                 sample = _paired_sample(*paired.of(metric), looks)
                 drafts.append(Draft(scenario, point, base, other, metric, how, sides, sample))

@@ -10,7 +10,7 @@ _HEAD = re.compile(rb'\{\n "sha256": "([0-9a-f]{64})",')
 
 
 def with_digest(text: str) -> str:
-    """An object of indented JSON that has no digest, with its own."""
+    """An object of JSON, its first member on a line of its own, with its digest before it."""
     rest = text.removeprefix("{")
     return f'{{\n "{MEMBER}": "{hashlib.sha256(rest.encode()).hexdigest()}",{rest}'
 

@@ -135,9 +135,10 @@ def _place(lines: Sequence[Line], results: Sequence[tuple[Path, Json]]) -> Json:
 def _pair_logs(line: Line, results: Sequence[tuple[Path, Json]]) -> Iterable[Array]:
     """ln(ratio) of the pairs of each run, at the line's place."""
     for _, result in results:
-        for scenario, point, rounds in places(result["suite"], result["trials"]):
-            if (scenario, point) == (line.scenario, line.point):
-                sides = (Values(rounds[name], [line.metric]) for name in (line.base, line.target))
+        for place in places(result["suite"], result["trials"]):
+            if (place.scenario, place.point) == (line.scenario, line.point):
+                both = (place.rounds[name] for name in (line.base, line.target))
+                sides = (Values(trials, [line.metric]) for trials in both)
                 base, other = PairedValues(*sides).of(line.metric)
                 if len(base) > 0 and (base > 0).all() and (other > 0).all():
                     yield pair_logs(base, other)

@@ -275,6 +275,17 @@ def test_what_a_run_wrote_is_believed_and_what_was_changed_since_is_checked(
         read_result(path, SCHEMA)
 
 
+def test_a_trial_is_a_line_of_the_file(result: Json, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    result["micro"] = []
+    write_result(path, result)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "{" and lines[-1] == "}" and ' "micro": [],' in lines
+    first = lines.index(' "trials": [') + 1
+    trials = lines[first : lines.index(" ],", first)]
+    assert [json.loads(line.rstrip(",")) for line in trials] == result["trials"]
+
+
 def test_a_journal_is_checked_with_its_result(result: Json, tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     last = result["trials"].pop()

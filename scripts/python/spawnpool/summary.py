@@ -1,6 +1,8 @@
 """The `summary` of a result: medians of each target and ratios of pairs, per scenario and point."""
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy
@@ -18,24 +20,40 @@ ALPHA = 0.05  # of an interval, where a run has one look
 Rounds = dict[str, dict[Round, Json]]  # target -> round -> its trial
 
 
+@dataclass(frozen=True)
+class Place:
+    """A scenario and planned point with its trials of all targets."""
+
+    scenario: str
+    point: Json
+    rounds: Rounds
+
+    @cached_property
+    def values(self) -> dict[str, Values]:
+        """What the valid trials of each target have of all metrics."""
+        return {name: Values(trials) for name, trials in self.rounds.items()}
+
+
 def summarize(suite: Json, trials: list[Json]) -> list[Json]:
     """One entry per scenario and planned point, in the suite's order. Only valid trials count.
 
     `suite` is that of a result."""
-    names = [target["name"] for target in suite["targets"]]
-    alpha, entries = ALPHA / look_count(suite), []
-    for scenario, point, rounds in places(suite, trials):
-        values = {name: Values(rounds[name]) for name in names}
-        entries.append(
-            {
-                "scenario": scenario,
-                "point": point,
-                "pairs_planned": PAIRS_PER_BLOCK * suite["blocks"],
-                "targets": [_summarize_target(name, rounds[name], values[name]) for name in names],
-                "comparisons": [_compare(names[0], other, values, alpha) for other in names[1:]],
-            }
-        )
-    return entries
+    return [summarize_place(suite, place) for place in places(suite, trials)]
+
+
+def summarize_place(suite: Json, place: Place) -> Json:
+    """The entry of a summary for one place."""
+    values, alpha = place.values, ALPHA / look_count(suite)
+    first, *others = place.rounds
+    return {
+        "scenario": place.scenario,
+        "point": place.point,
+        "pairs_planned": PAIRS_PER_BLOCK * suite["blocks"],
+        "targets": [
+            _summarize_target(name, trials, values[name]) for name, trials in place.rounds.items()
+        ],
+        "comparisons": [_compare(first, other, values, alpha) for other in others],
+    }
 
 
 def look_count(suite: Json) -> int:
@@ -43,8 +61,8 @@ def look_count(suite: Json) -> int:
     return len(suite.get("looks", [suite["blocks"]]))
 
 
-def places(suite: Json, trials: list[Json]) -> Iterator[tuple[str, Json, Rounds]]:
-    """Every scenario and planned point with its trials of all targets, in the suite's order."""
+def places(suite: Json, trials: list[Json]) -> Iterator[Place]:
+    """Every scenario and planned point, in the suite's order, as are the targets of each."""
     names = [target["name"] for target in suite["targets"]]
     found: dict[str, Rounds] = {}
     for trial in trials:
@@ -53,7 +71,7 @@ def places(suite: Json, trials: list[Json]) -> Iterator[tuple[str, Json, Rounds]
     for scenario in suite["scenarios"]:
         for point in planned_points(suite["planned"], scenario["name"]):
             there = found.get(_place(scenario["name"], point), {})
-            yield scenario["name"], point, {name: there.get(name, {}) for name in names}
+            yield Place(scenario["name"], point, {name: there.get(name, {}) for name in names})
 
 
 def _place(scenario: str, point: Json) -> str:
