@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "harness/cost/allocation_counter.hpp"
+#include "harness/cost/build_folder.hpp"
 #include "harness/cost/test_child.hpp"
 #include "harness/micro/heap_use.hpp"
 
@@ -21,11 +22,12 @@ enum class Counter { plain, preloaded, counted };
 
 // Seconds per malloc and free.
 double measure(Counter kind, std::int64_t bytes) {
-  const AllocationCounter counter(ALLOCATION_LIBRARY);
+  const AllocationCounter counter(spawnpool::cost::counter_library());
   std::vector<std::string> environment = counter.environment();
   environment.resize(kind == Counter::plain ? 0 : kind == Counter::preloaded ? 1 : 2);
-  TestChild child({ALLOCATION_BENCH, "--measure", "--size", std::to_string(bytes)}, environment,
-                  counter.fd());
+  TestChild child({spawnpool::cost::program_folder() / "spawnpool-alloc-bench", "--measure",
+                   "--size", std::to_string(bytes)},
+                  environment, counter.fd());
   child.release();
   const double nanoseconds = std::stod(child.read_line());
   const bool is_counted = counter.read().allocations > 1'000'000;

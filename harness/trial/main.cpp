@@ -12,6 +12,7 @@
 #include <iostream>
 #include <iterator>
 
+#include "harness/cost/build_folder.hpp"
 #include "harness/trial/child_process.hpp"
 #include "harness/trial/cpus.hpp"
 #include "harness/trial/guard.hpp"
@@ -55,11 +56,11 @@ std::string read_all(const std::string& file) {
 }
 
 trial::Programs find_programs(const std::string& driver) {
-  const auto bin = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  const std::filesystem::path bin = cost::program_folder();
   trial::Programs programs;
   programs.server = bin / "spawnpool-server";
   programs.syscall_tracer = bin / "spawnpool-syscalls";
-  programs.counter_library = bin.parent_path() / "lib" / "libspawnpool_alloc.so";
+  programs.counter_library = cost::counter_library();
   const auto generator = trial::find_program(driver == "wrk" ? "wrk" : bin / "spawnpool-load");
   if (!generator) {
     throw cli::UsageError(

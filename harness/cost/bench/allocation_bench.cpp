@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "harness/cost/allocation_counter.hpp"
+#include "harness/cost/build_folder.hpp"
 #include "harness/cost/test_child.hpp"
 #include "servers/cli/cli.hpp"
 
@@ -27,7 +28,7 @@ struct Options {
   unsigned rounds = 20;
   unsigned threads = 1;
   std::size_t size = 64;
-  std::string library = ALLOCATION_LIBRARY;
+  std::string library = counter_library();
   bool measure = false;  // in a process that was started for it
 };
 
