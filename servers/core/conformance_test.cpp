@@ -113,14 +113,14 @@ TEST_P(ConformanceTest, EveryCaseOverARealConnection) {
 
 // Without the accept loop, and over a socket pair that keeps the pieces apart.
 testing::ConnectionRunner runner_of(ServerKind kind) {
-  const auto [model, memory] = kind;
   return {conformance_routes(), conformance_limits(),
           [=](ServerState& state) -> std::unique_ptr<ServingModel> {
-            if (model == Model::thread_per_connection) {
-              return std::make_unique<ThreadPerConnection>(state, memory, 0);
+            if (kind.model == Model::thread_per_connection) {
+              return std::make_unique<ThreadPerConnection>(state, kind.memory, 0);
             }
             return std::make_unique<WorkerPool>(
-                state, WorkerPoolOptions{.max_workers = 1, .queue_capacity = 1, .memory = memory});
+                state,
+                WorkerPoolOptions{.max_workers = 1, .queue_capacity = 1, .memory = kind.memory});
           }};
 }
 
