@@ -134,8 +134,9 @@ def read_result(path: Path, schema: ResultSchema) -> Json:
 
 def read_trials(path: Path, schema: ResultSchema) -> Json:
     """Reads and checks a result file, with the journal of a run that is under way or was killed; its
-    summary is left as it is there. One that is as a run wrote it was checked then, and is not again. UsageError when
-    it is none."""
+    summary is left as it is there. One that is as a run wrote it was checked then, and is not again.
+    UsageError when it is none, and when it was changed since: whoever means to change one leaves its
+    digest out."""
     # Before the result: what a run removes from the journal in between is in the result by then.
     journal = read_journal(path)
     content = read_content(path)
@@ -150,9 +151,14 @@ def read_trials(path: Path, schema: ResultSchema) -> Json:
             f"{path} has schema version {version}, this reads {SCHEMA_VERSION}: run the suite again, "
             "or read it with the spawnpool that wrote it"
         )
+    if MEMBER in document and not as_written.result():
+        raise UsageError(
+            f"{path} was changed after a run had written it: run the suite again, or remove its "
+            f"'{MEMBER}' to have it taken as it is"
+        )
     try:
         replay(document, journal)
-        if journal or not as_written.result():
+        if journal or MEMBER not in document:
             schema.check_document(document)
     except (LookupError, TypeError) as error:
         raise UsageError(

@@ -1,6 +1,7 @@
 import copy
 import json
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -263,15 +264,23 @@ def test_no_result_is_refused_in_one_line(tmp_path: Path, content: bytes, words:
     assert words in str(error.value) and "\n" not in str(error.value)
 
 
-def test_what_a_run_wrote_is_believed_and_what_was_changed_since_is_checked(
+def test_what_a_run_wrote_is_believed_and_what_was_changed_since_is_refused(
     result: Json, tmp_path: Path
 ) -> None:
     path = tmp_path / "result.json"
     result["trials"][3]["load"]["requests"] = -1  # which no run writes: it checks
     write_result(path, result, checked=True)
     assert read_result(path, SCHEMA)["trials"] == result["trials"]
-    path.write_bytes(path.read_bytes().replace(b"-1,", b"-2,"))
-    with pytest.raises(UsageError, match=r"trials\[3\].load.requests: -2 is less than the minimum"):
+    written = path.read_text()
+    for changed in (written.replace("-1,", "2,"), json.dumps(json.loads(written), indent=2)):
+        path.write_text(changed)
+        with pytest.raises(UsageError, match="result.json was changed after a run had written it"):
+            read_result(path, SCHEMA)
+    # Who means to change it does as the error says, and then it is checked.
+    path.write_text(re.sub(' "sha256": .*\n', "", written.replace("-1,", "2,")))
+    assert read_result(path, SCHEMA)["trials"][3]["load"]["requests"] == 2
+    path.write_text(re.sub(' "sha256": .*\n', "", written))
+    with pytest.raises(UsageError, match=r"trials\[3\].load.requests: -1 is less than the minimum"):
         read_result(path, SCHEMA)
 
 
