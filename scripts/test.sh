@@ -66,15 +66,21 @@ stage_tidy() {  # static analysis of every C++ file of the programs
 stage_fuzz() {  # server and generator fed with mutations of their corpora, for a short while
   cmake --preset fuzz -DBUILD_TESTING=ON
   cmake --build --preset fuzz
-  # Finds go into the build tree; so do new inputs, which the next run begins with.
-  local name corpus
+  # Finds go into the build tree; so do new inputs, which the next run begins with. A core each.
+  local name corpus fuzzers=() failed=0
   for name in connection answer; do
     corpus=servers/fuzz/corpus
     [[ $name == connection ]] || corpus=harness/load/fuzz/corpus
     mkdir -p "build/fuzz/found-$name"
     "build/fuzz/bin/${name}_fuzzer" -seed=1 -max_total_time=15 -timeout=20 -max_len=4096 -print_final_stats=1 \
-      -artifact_prefix=build/fuzz/ "build/fuzz/found-$name" "$corpus"
+      -artifact_prefix=build/fuzz/ "build/fuzz/found-$name" "$corpus" &>"build/fuzz/$name.log" &
+    fuzzers+=($!)
   done
+  for name in "${fuzzers[@]}"; do
+    wait "$name" || failed=1
+  done
+  cat build/fuzz/{connection,answer}.log
+  return $failed
 }
 
 stage_asan-ubsan() {  # C++ tests, watched for wrong memory accesses, leaks and undefined behaviour

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "servers/cli/build_folder.hpp"
 #include "servers/testing/client.hpp"
 #include "servers/testing/server_process.hpp"
 
@@ -28,7 +29,8 @@ struct Ended {
 
 // Runs the server, which must end by itself. `streams` are the shell's redirections.
 Ended run(const std::string& arguments, const std::string& streams) {
-  const std::string command = "timeout 30 " SPAWNPOOL_SERVER " " + arguments + " " + streams;
+  const std::string command =
+      "timeout 30 " + cli::built("bin/spawnpool-server") + " " + arguments + " " + streams;
   FILE* const pipe = popen(command.c_str(), "r");
   if (pipe == nullptr) {
     throw std::runtime_error("popen failed");

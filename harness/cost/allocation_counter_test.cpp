@@ -16,7 +16,9 @@
 #include <sstream>
 
 #include "harness/cost/allocation_page.hpp"
+#include "harness/cost/counter_library.hpp"
 #include "harness/cost/test_child.hpp"
+#include "servers/cli/build_folder.hpp"
 
 namespace spawnpool::cost {
 
@@ -32,6 +34,8 @@ namespace {
 
 using Arguments = std::vector<std::string>;
 
+const std::string workload = cli::built("tests/allocation_workload");
+
 // What was done more, but for the heap, which has tests of its own.
 AllocationCounts operator-(const AllocationCounts& a, const AllocationCounts& b) {
   return {.allocations = a.allocations - b.allocations,
@@ -43,7 +47,7 @@ AllocationCounts operator-(const AllocationCounts& a, const AllocationCounts& b)
 
 // Runs a program to its end and returns what the counter says about it, and what it says itself.
 AllocationCounts counted(const Arguments& arguments, std::string* output = nullptr) {
-  AllocationCounter counter(ALLOCATION_LIBRARY);
+  AllocationCounter counter(counter_library());
   EXPECT_FALSE(counter.attached());
   TestChild child(arguments, counter.environment(), counter.fd());
   child.release();
@@ -56,12 +60,12 @@ AllocationCounts counted(const Arguments& arguments, std::string* output = nullp
 }
 
 AllocationCounts counted_workload(Arguments arguments, std::string* output = nullptr) {
-  arguments.insert(arguments.begin(), ALLOCATION_WORKLOAD);
+  arguments.insert(arguments.begin(), workload);
   return counted(arguments, output);
 }
 
 bool attaches_to(const std::string& program, bool inherit = true) {
-  AllocationCounter counter(ALLOCATION_LIBRARY);
+  AllocationCounter counter(counter_library());
   TestChild child({program, "heap", "1"}, counter.environment(), inherit ? counter.fd() : -1);
   child.release();
   EXPECT_EQ(child.wait(), 0) << program;
@@ -70,7 +74,7 @@ bool attaches_to(const std::string& program, bool inherit = true) {
 
 // What valgrind memcheck counts in the same program.
 AllocationCounts valgrind_workload(Arguments arguments) {
-  arguments.insert(arguments.begin(), {"valgrind", "--log-fd=1", ALLOCATION_WORKLOAD});
+  arguments.insert(arguments.begin(), {"valgrind", "--log-fd=1", workload});
   TestChild child(arguments);
   child.release();
   std::string log = child.read_to_end();
@@ -138,9 +142,8 @@ TEST(AllocationCounter, LosesNothingAmongThreadsThatComeAndGo) {
 
 // Only then the library counts without atomic additions, however many threads a target starts.
 TEST(AllocationCounter, GivesTheSlotOfAnEndedThreadToTheNext) {
-  AllocationCounter counter(ALLOCATION_LIBRARY);
-  TestChild child({ALLOCATION_WORKLOAD, "turns", "1000", "50"}, counter.environment(),
-                  counter.fd());
+  AllocationCounter counter(counter_library());
+  TestChild child({workload, "turns", "1000", "50"}, counter.environment(), counter.fd());
   child.release();
   EXPECT_EQ(child.wait(), 0);
   void* const memory =
@@ -208,15 +211,15 @@ TEST(AllocationCounter, CountsTheHeapOfTheLastProgramOfItsProcess) {
   const AllocationCounts alone = counted_workload({"peak", "10"});
   // The shell's heap went with it, and its child's is another process's.
   const AllocationCounts through_a_shell =
-      counted({"/bin/sh", "-c", "/bin/ls / > /dev/null; exec \"$0\" peak 10", ALLOCATION_WORKLOAD});
+      counted({"/bin/sh", "-c", "/bin/ls / > /dev/null; exec \"$0\" peak 10", workload});
   EXPECT_GT(through_a_shell.allocations, alone.allocations);
   EXPECT_EQ(through_a_shell.heap_live_bytes, alone.heap_live_bytes);
   EXPECT_EQ(through_a_shell.heap_peak_bytes, alone.heap_peak_bytes);
 }
 
 TEST(AllocationCounter, KnowsNoPhasesOfWhoMarksNone) {
-  AllocationCounter counter(ALLOCATION_LIBRARY);
-  TestChild child({ALLOCATION_WORKLOAD, "heap", "10"}, counter.environment(), counter.fd());
+  AllocationCounter counter(counter_library());
+  TestChild child({workload, "heap", "10"}, counter.environment(), counter.fd());
   child.release();
   EXPECT_EQ(child.wait(), 0);
   EXPECT_FALSE(counter.marks_phases());
@@ -235,7 +238,8 @@ TEST(AllocationCounter, LeavesOutWhatThereWasNoMemoryFor) {
 }
 
 TEST(AllocationCounter, CarriesOverWhatCameBeforeIt) {
-  const AllocationCounts early = counted({ALLOCATION_WORKLOAD_EARLY, "heap", "0"});
+  const AllocationCounts early =
+      counted({cli::built("tests/allocation_workload_early"), "heap", "0"});
   EXPECT_EQ(early.bytes - counted_workload({"heap", "0"}).bytes, 1'000'003);
 }
 
@@ -244,10 +248,10 @@ TEST(AllocationCounter, CountsAProgramThatIsNotOurs) {
 }
 
 TEST(AllocationCounter, KnowsTargetsItCannotCount) {
-  EXPECT_TRUE(attaches_to(ALLOCATION_WORKLOAD));
-  EXPECT_FALSE(attaches_to(ALLOCATION_WORKLOAD_STATIC));
-  EXPECT_FALSE(attaches_to(OWN_MALLOC));
-  EXPECT_FALSE(attaches_to(ALLOCATION_WORKLOAD, false)) << "without the descriptor";
+  EXPECT_TRUE(attaches_to(workload));
+  EXPECT_FALSE(attaches_to(cli::built("tests/allocation_workload_static")));
+  EXPECT_FALSE(attaches_to(cli::built("tests/own_malloc")));
+  EXPECT_FALSE(attaches_to(workload, false)) << "without the descriptor";
 }
 
 TEST(AllocationCounter, LeavesAnotherFileAlone) {
@@ -256,8 +260,8 @@ TEST(AllocationCounter, LeavesAnotherFileAlone) {
   std::ofstream(path) << text;
   const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
   ASSERT_GE(file, 0);
-  TestChild child({ALLOCATION_WORKLOAD, "heap", "1"},
-                  {"LD_PRELOAD=" ALLOCATION_LIBRARY, "SPAWNPOOL_ALLOC_FD=" + std::to_string(file)},
+  TestChild child({workload, "heap", "1"},
+                  {"LD_PRELOAD=" + counter_library(), "SPAWNPOOL_ALLOC_FD=" + std::to_string(file)},
                   file);
   child.release();
   EXPECT_EQ(child.wait(), 0);
@@ -269,7 +273,7 @@ TEST(AllocationCounter, LeavesAnotherFileAlone) {
 }
 
 TEST(AllocationCounter, PassesThroughWithoutItsVariable) {
-  TestChild child({ALLOCATION_WORKLOAD, "heap", "3"}, {"LD_PRELOAD=" ALLOCATION_LIBRARY});
+  TestChild child({workload, "heap", "3"}, {"LD_PRELOAD=" + counter_library()});
   child.release();
   EXPECT_EQ(child.wait(), 0);
 }
@@ -291,7 +295,7 @@ TEST(AllocationCounter, LeavesNothingBehindWhoeverIsKilled) {
   const pid_t reader = fork();
   ASSERT_GE(reader, 0);
   if (reader == 0) {
-    const AllocationCounter counter(ALLOCATION_LIBRARY);
+    const AllocationCounter counter(counter_library());
     TestChild target({"/bin/cat"}, counter.environment(), counter.fd());
     target.release();
     const bool counted = target.ask("hello") == "hello\n" && counter.attached();
@@ -314,7 +318,7 @@ TEST(AllocationCounter, LeavesNothingBehindWhoeverIsKilled) {
 }
 
 TEST(AllocationCounter, KeepsItsDescriptorFromOtherChildren) {
-  const AllocationCounter counter(ALLOCATION_LIBRARY);
+  const AllocationCounter counter(counter_library());
   EXPECT_EQ(fcntl(counter.fd(), F_GETFD), FD_CLOEXEC);
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "harness/cost/allocation_counter.hpp"
+#include "harness/cost/counter_library.hpp"
 #include "harness/cost/test_child.hpp"
 #include "servers/testing/client.hpp"
 
@@ -28,7 +29,7 @@ struct Turn {
 class CountedServer {
  public:
   explicit CountedServer(const std::vector<std::string>& command)
-      : counter_(ALLOCATION_LIBRARY), child_(command, counter_.environment(), counter_.fd()) {
+      : counter_(counter_library()), child_(command, counter_.environment(), counter_.fd()) {
     child_.release();
     port_ = nlohmann::json::parse(child_.read_line()).at("port").get<std::uint16_t>();
     EXPECT_TRUE(counter_.attached());

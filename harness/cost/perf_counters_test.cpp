@@ -11,6 +11,7 @@
 #include "harness/cost/process_usage.hpp"
 #include "harness/cost/test_child.hpp"
 #include "harness/cost/test_privileges.hpp"
+#include "servers/cli/build_folder.hpp"
 
 namespace spawnpool::cost {
 namespace {
@@ -36,7 +37,10 @@ int paranoid() {
 // cost by these and by /proc.
 class Counted {
  public:
-  Counted() : child_({USAGE_WORKLOAD}), counters_(child_.pid()), usage_(child_.pid()) {
+  Counted()
+      : child_({cli::built("tests/usage_workload")}),
+        counters_(child_.pid()),
+        usage_(child_.pid()) {
     child_.release();
     EXPECT_EQ(child_.ask("burn 0 0"), "done\n");  // it is up
   }
@@ -232,7 +236,7 @@ TEST(PerfCounters, LeaveNoDescriptorBehind) {
     return std::distance(begin(open), end(open));
   };
   const auto before = descriptors();
-  TestChild child({USAGE_WORKLOAD});
+  TestChild child({cli::built("tests/usage_workload")});
   const auto with_child = descriptors();
   { const PerfCounters counters(child.pid()); }
   EXPECT_EQ(descriptors(), with_child);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "harness/cost/counted_server.hpp"
+#include "servers/cli/build_folder.hpp"
 #include "servers/core/phase.hpp"
 
 namespace spawnpool::cost {
@@ -52,7 +53,7 @@ std::string text(const ByPhase& counts) {
 }
 
 TEST(Phases, HaveTheAllocationThatWasPutIntoOneOfThem) {
-  const CountedServer server({INJECTING_SERVER});
+  const CountedServer server({cli::built("tests/injecting_server")});
   EXPECT_TRUE(server.counter().marks_phases());
   std::deque<Client> clients = server.clients(1);
   CountedServer::exchange(clients, {{get_request("/plaintext")}}, 5);
@@ -67,7 +68,8 @@ TEST(Phases, HaveTheAllocationThatWasPutIntoOneOfThem) {
 // The thread of a connection begins with nothing, so that everything is made for it: in the phase
 // in which it is needed.
 TEST(Phases, TellWhatAConnectionAllocates) {
-  const CountedServer server({SPAWNPOOL_SERVER, "--model", "thread-per-connection"});
+  const CountedServer server(
+      {cli::built("bin/spawnpool-server"), "--model", "thread-per-connection"});
   const auto load = [&](int requests) {
     for (int i = 0; i < 10; ++i) {
       std::deque<Client> clients = server.clients(1);

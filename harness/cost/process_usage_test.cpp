@@ -8,6 +8,7 @@
 
 #include "harness/cost/test_child.hpp"
 #include "harness/cost/test_privileges.hpp"
+#include "servers/cli/build_folder.hpp"
 
 namespace spawnpool::cost {
 namespace {
@@ -17,7 +18,7 @@ using namespace std::chrono_literals;
 // A workload under watch, and what each command used.
 class Watched {
  public:
-  Watched() : child_({USAGE_WORKLOAD}), usage_(child_.pid()) {
+  Watched() : child_({cli::built("tests/usage_workload")}), usage_(child_.pid()) {
     child_.release();
     run("burn 0 0");  // it is up
   }
@@ -170,7 +171,7 @@ TEST(ProcessUsage, DoesNotGuessTheSwitchesOfProcessesThatEnded) {
 
 TEST(ProcessUsage, TakesContextSwitchesFromLiveThreadsWithoutCapabilities) {
   const WithoutCapabilities ordinary;
-  TestChild child({USAGE_WORKLOAD});
+  TestChild child({cli::built("tests/usage_workload")});
   child.release();
   child.ask("burn 0 0");
   ProcessUsage usage(child.pid());

@@ -9,6 +9,7 @@
 #include <regex>
 
 #include "harness/cost/test_child.hpp"
+#include "servers/cli/build_folder.hpp"
 
 namespace spawnpool::cost {
 namespace {
@@ -17,7 +18,8 @@ using Arguments = std::vector<std::string>;
 using ByName = std::map<std::string, std::uint64_t>;
 
 Arguments traced(const SyscallLog& log, const Arguments& command) {
-  Arguments arguments = {SYSCALL_TRACER, "--log", std::to_string(log.fd()), "--"};
+  Arguments arguments = {cli::built("bin/spawnpool-syscalls"), "--log", std::to_string(log.fd()),
+                         "--"};
   arguments.insert(arguments.end(), command.begin(), command.end());
   return arguments;
 }
@@ -101,7 +103,8 @@ INSTANTIATE_TEST_SUITE_P(
     Programs, SameAsStrace,
     ::testing::Values(
         Arguments{"/bin/ls", "/"},
-        Arguments{"/bin/sh", "-c", "exec " USAGE_WORKLOAD " <<END\npass 3\nEND\n"},
+        Arguments{"/bin/sh", "-c",
+                  "exec " + cli::built("tests/usage_workload") + " <<END\npass 3\nEND\n"},
         Arguments{"/bin/sh", "-c",
                   "trap : USR1; kill -USR1 $$; /bin/true; (exec /bin/ls /); exec /bin/echo done"}));
 
@@ -161,7 +164,7 @@ TEST(SyscallTracer, EndsWithWhoItTracesAndNotBefore) {
 }
 
 TEST(SyscallTracer, SaysWhatItCannotDo) {
-  const std::string tracer = SYSCALL_TRACER;
+  const std::string tracer = cli::built("bin/spawnpool-syscalls");
   const auto words = [](const std::string& script, int status) {
     // What is traced cannot look for leaks, which takes a tracer of its own.
     TestChild child({"sh", "-c", "export ASAN_OPTIONS=detect_leaks=0; " + script});

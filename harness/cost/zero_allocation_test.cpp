@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "harness/cost/counted_server.hpp"
+#include "servers/cli/build_folder.hpp"
 
 namespace spawnpool::cost {
 namespace {
@@ -87,7 +88,7 @@ std::vector<std::string> last_requests() {
 }
 
 std::vector<std::string> pool(const std::vector<std::string>& options) {
-  std::vector<std::string> command = {SPAWNPOOL_SERVER, "--model", "worker-pool"};
+  std::vector<std::string> command = {cli::built("bin/spawnpool-server"), "--model", "worker-pool"};
   command.insert(command.end(), options.begin(), options.end());
   return command;
 }
@@ -151,7 +152,7 @@ TEST(ZeroAllocations, OverRejectedConnections) {
 }
 
 TEST(ZeroAllocations, AreMoreWhenAStringCreepsIn) {
-  const CountedServer server({INJECTING_SERVER});
+  const CountedServer server({cli::built("tests/injecting_server")});
   std::deque<Client> clients = server.clients(1);
   CountedServer::exchange(clients, {{get_request("/plaintext")}}, 5);
   const std::uint64_t before = server.allocations();

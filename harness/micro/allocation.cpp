@@ -9,9 +9,10 @@
 #include <vector>
 
 #include "harness/cost/allocation_counter.hpp"
-#include "harness/cost/build_folder.hpp"
+#include "harness/cost/counter_library.hpp"
 #include "harness/cost/test_child.hpp"
 #include "harness/micro/heap_use.hpp"
+#include "servers/cli/build_folder.hpp"
 
 namespace {
 
@@ -25,7 +26,7 @@ double measure(Counter kind, std::int64_t bytes) {
   const AllocationCounter counter(spawnpool::cost::counter_library());
   std::vector<std::string> environment = counter.environment();
   environment.resize(kind == Counter::plain ? 0 : kind == Counter::preloaded ? 1 : 2);
-  TestChild child({spawnpool::cost::program_folder() / "spawnpool-alloc-bench", "--measure",
+  TestChild child({spawnpool::cli::program_folder() / "spawnpool-alloc-bench", "--measure",
                    "--size", std::to_string(bytes)},
                   environment, counter.fd());
   child.release();

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "harness/trial/testing/trial_process.hpp"
+#include "servers/cli/build_folder.hpp"
 
 namespace spawnpool::trial {
 namespace {
@@ -138,7 +139,9 @@ TEST_P(Syscalls, AddUpOverThePhasesInWhichTheyWereMade) {
 
 json injecting_spec(const std::string& path, const std::string& body) {
   json spec = counting_spec({}, "syscalls");
-  spec["target"] = {{"name", "injecting"}, {"command", {INJECTING_SERVER}}, {"ready_line", true}};
+  spec["target"] = {{"name", "injecting"},
+                    {"command", {cli::built("tests/injecting_server")}},
+                    {"ready_line", true}};
   spec["scenario"]["request"]["path"] = path;
   spec["scenario"]["expect"] = {{"status", 200}, {"body", body}};
   spec["point"]["connections"] = 1;  // it has one worker

@@ -12,13 +12,14 @@
 #include <iostream>
 #include <iterator>
 
-#include "harness/cost/build_folder.hpp"
+#include "harness/cost/counter_library.hpp"
 #include "harness/trial/child_process.hpp"
 #include "harness/trial/cpus.hpp"
 #include "harness/trial/guard.hpp"
 #include "harness/trial/spec.hpp"
 #include "harness/trial/trial.hpp"
 #include "harness/trial/waiter.hpp"
+#include "servers/cli/build_folder.hpp"
 #include "servers/cli/cli.hpp"
 
 namespace {
@@ -56,7 +57,7 @@ std::string read_all(const std::string& file) {
 }
 
 trial::Programs find_programs(const std::string& driver) {
-  const std::filesystem::path bin = cost::program_folder();
+  const std::filesystem::path bin = cli::program_folder();
   trial::Programs programs;
   programs.server = bin / "spawnpool-server";
   programs.syscall_tracer = bin / "spawnpool-syscalls";

@@ -14,6 +14,7 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "servers/cli/build_folder.hpp"
 #include "servers/testing/client.hpp"
 
 namespace spawnpool::testing {
@@ -60,9 +61,10 @@ bool become_some_user() {
 }  // namespace
 
 ServerProcess::ServerProcess(const std::vector<std::string>& options, const Limits& limits) {
-  const Socket binary(open(SPAWNPOOL_SERVER, O_RDONLY | O_CLOEXEC));
+  const std::string path = cli::built("bin/spawnpool-server");
+  const Socket binary(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!binary) {
-    fail(SPAWNPOOL_SERVER);
+    fail(path.c_str());
   }
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) {

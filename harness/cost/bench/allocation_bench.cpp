@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "harness/cost/allocation_counter.hpp"
-#include "harness/cost/build_folder.hpp"
+#include "harness/cost/counter_library.hpp"
 #include "harness/cost/test_child.hpp"
 #include "servers/cli/cli.hpp"
 

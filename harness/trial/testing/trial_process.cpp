@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "harness/trial/processes.hpp"
+#include "servers/cli/build_folder.hpp"
 
 namespace spawnpool::trial::testing {
 
@@ -51,11 +52,11 @@ nlohmann::json fixture_spec(const std::vector<std::string>& options) {
 }
 
 std::string fixture_program() {
-  return SPAWNPOOL_FIXTURE_SERVER;
+  return cli::built("tests/spawnpool-fixture-server");
 }
 
 std::string bin_folder() {
-  return SPAWNPOOL_BIN;
+  return cli::built("bin");
 }
 
 bool await(const std::function<bool()>& condition) {

@@ -1,6 +1,9 @@
 """Fixtures that several tests share."""
+import fcntl
 import json
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -19,8 +22,24 @@ def real_result(tmp_path_factory: pytest.TempPathFactory) -> Json:
     everything counted that is counted apart from timing, and micro-benchmarks.
 
     Whether the machine was quiet enough for a fair measurement is left out: what was measured is
-    valid here. A run in which a trial failed, because nobody was answered, is made again."""
-    directory = tmp_path_factory.mktemp("real")
+    valid here."""
+    directory = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # whoever comes first runs it for all workers
+        directory = directory.parent
+    out = directory / "real-result.json"
+    with (directory / "real-result.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not out.exists():
+            _run(tmp_path_factory.mktemp("real")).rename(out)
+    result = read_result(out, ResultSchema())
+    for trial in result["trials"]:
+        trial.update(status="valid", reasons=[])
+    return {**result, "summary": summarize(result["suite"], result["trials"])}
+
+
+def _run(directory: Path) -> Path:
+    """The file of a result without a failed trial: a run in which one failed, because nobody was
+    answered, is made again."""
     suite: Json = load_suite("costs")
     kept: Json
     (kept,) = suite["scenarios"]
@@ -45,11 +64,7 @@ def real_result(tmp_path_factory: pytest.TempPathFactory) -> Json:
             command, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
         assert done.returncode in (0, 1), done.stderr
-        result = read_result(out, ResultSchema())
-        if all(trial["status"] != "failed" for trial in result["trials"]):
-            break
-    else:
-        pytest.fail(done.stderr)
-    for trial in result["trials"]:
-        trial.update(status="valid", reasons=[])
-    return {**result, "summary": summarize(result["suite"], result["trials"])}
+        trials = read_result(out, ResultSchema())["trials"]
+        if all(trial["status"] != "failed" for trial in trials):
+            return out
+    pytest.fail(done.stderr)

@@ -38,6 +38,7 @@ def plot(result_path: Path, out: Path) -> list[Path]:
             path = out / f"{picture.name}{suffix}"
             with matplotlib.rc_context(STYLE):
                 picture.figure.savefig(path, metadata=metadata)
+            picture.figure.set_layout_engine("none")  # laid out by now, for both
             files.append(path)
     return files
 
