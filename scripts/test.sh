@@ -66,21 +66,17 @@ stage_tidy() {  # static analysis of every C++ file of the programs
 stage_fuzz() {  # server and generator fed with mutations of their corpora, for a short while
   cmake --preset fuzz -DBUILD_TESTING=ON
   cmake --build --preset fuzz
-  # Finds go into the build tree; so do new inputs, which the next run begins with. A core each.
-  local name corpus fuzzers=() failed=0
-  for name in connection answer; do
-    corpus=servers/fuzz/corpus
-    [[ $name == connection ]] || corpus=harness/load/fuzz/corpus
-    mkdir -p "build/fuzz/found-$name"
-    "build/fuzz/bin/${name}_fuzzer" -seed=1 -max_total_time=15 -timeout=20 -max_len=4096 -print_final_stats=1 \
-      -artifact_prefix=build/fuzz/ "build/fuzz/found-$name" "$corpus" &>"build/fuzz/$name.log" &
-    fuzzers+=($!)
-  done
-  for name in "${fuzzers[@]}"; do
-    wait "$name" || failed=1
-  done
+  # Finds go into the build tree; so do new inputs, which the next run begins with. A core each. A signal
+  # is not for libFuzzer to handle: it takes locks then, and can wait for itself.
+  local status=0 options='-seed=1 -max_total_time=15 -timeout=20 -max_len=4096 -print_final_stats=1
+    -artifact_prefix=build/fuzz/ -handle_int=0 -handle_term=0'
+  mkdir -p build/fuzz/found-{connection,answer}
+  # shellcheck disable=SC2016  # for the shell that xargs starts
+  printf '%s\n' 'connection servers/fuzz/corpus' 'answer harness/load/fuzz/corpus' |
+    xargs -P 2 -L 1 bash -c 'exec build/fuzz/bin/$1_fuzzer $0 build/fuzz/found-$1 $2 &>build/fuzz/$1.log' "$options" ||
+    status=1
   cat build/fuzz/{connection,answer}.log
-  return $failed
+  return $status
 }
 
 stage_asan-ubsan() {  # C++ tests, watched for wrong memory accesses, leaks and undefined behaviour
