@@ -1,5 +1,6 @@
 // spawnpool-server: one HTTP server of either model, for as long as it is wanted.
 #include <sched.h>
+#include <sys/resource.h>
 
 #include <csignal>
 #include <exception>
@@ -31,6 +32,14 @@ int run(const spawnpool::ServerOptions& options) {
   // but those switches.
   const sched_param no_priority{};
   sched_setscheduler(0, SCHED_BATCH, &no_priority);
+
+  // As a program in Go does: each connection takes a descriptor, and the soft limit is low only for
+  // those who call select(2).
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
 
   spawnpool::Server server(options, spawnpool::make_routes());
   std::cout << spawnpool::ready_line(options, server.port()) << std::endl;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/resource.h>
 
 #include <chrono>
 #include <deque>
@@ -101,6 +102,20 @@ TEST_P(ServerFaultsTest, TellsInItsExitLineWhatTheDrainBeganWith) {
 TEST_P(ServerFaultsTest, RunsInBatches) {
   ServerProcess server(options());
   EXPECT_EQ(sched_getscheduler(server.pid()), SCHED_BATCH);
+  server.stop();
+}
+
+TEST_P(ServerFaultsTest, TakesAllDescriptorsThatItMayHave) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{.rlim_cur = 64, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  ServerProcess server(options());  // inherits them
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit taken{};
+  ASSERT_EQ(prlimit(server.pid(), RLIMIT_NOFILE, nullptr, &taken), 0);
+  EXPECT_EQ(taken.rlim_cur, before.rlim_max);
+  EXPECT_EQ(taken.rlim_max, before.rlim_max);
   server.stop();
 }
 

@@ -44,9 +44,7 @@ bool become_some_user() {
   must(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent);  // never left behind
   must(dup2(output, STDOUT_FILENO) >= 0 && dup2(log, STDERR_FILENO) >= 0);
   if (limits.open_files) {
-    rlimit files{};
-    must(getrlimit(RLIMIT_NOFILE, &files) == 0);
-    files.rlim_cur = *limits.open_files;
+    const rlimit files{.rlim_cur = *limits.open_files, .rlim_max = *limits.open_files};
     must(setrlimit(RLIMIT_NOFILE, &files) == 0);
   }
   if (limits.unprivileged) {

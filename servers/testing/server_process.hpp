@@ -21,7 +21,7 @@ namespace spawnpool::testing {
 class ServerProcess {
  public:
   struct Limits {
-    std::optional<rlim_t> open_files = {};
+    std::optional<rlim_t> open_files = {};  // soft and hard: the server takes what it may have
     bool unprivileged = false;  // as a user that RLIMIT_NPROC binds; root is exempt from it
   };
 

@@ -75,18 +75,17 @@ def _needs(beside: int, background: bool = True) -> dict[str, int]:
 
 
 def descriptors(_root: Path) -> Finding:
-    """The soft limit counts: the generator raises its own to the hard one, servers do not."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    """The hard limit counts: the generator and the servers raise their own to it, those in Go as well."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needs = _needs(OTHER_DESCRIPTORS)
     most = max(needs.values())
-    within = hard == resource.RLIM_INFINITY or most <= hard
     return _judge(
         "descriptors",
-        f"{_number(soft)} per process, at most {_number(hard)}",
-        _room(soft),
+        f"{_number(hard)} per process",
+        _room(hard),
         needs,
         "connections cannot be opened (invalid trials)",
-        f"ulimit -Sn {most}" if within else f"sudo prlimit --pid $$ --nofile={most}:{most}",
+        f"sudo prlimit --pid $$ --nofile={most}:{most}",
     )
 
 

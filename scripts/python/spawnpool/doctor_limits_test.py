@@ -1,9 +1,13 @@
+import os
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from spawnpool import doctor_limits as doctor
+from spawnpool import paths
 from spawnpool.finding import Finding
 
 FILES = {
@@ -135,12 +139,20 @@ def test_what_the_kernel_does_not_tell_is_not_tried(tmp_path: Path) -> None:
     )
 
 
-def test_the_soft_limit_on_descriptors_is_what_servers_have(tmp_path: Path) -> None:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (90, before[1]))
-    try:
-        finding = machine(tmp_path)["descriptors"]
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-    assert (finding.state, finding.needed) == ("missing", True)
-    assert "quick" in finding.follows
+@pytest.mark.parametrize("soft, hard, state", [(90, 300, "limited"), (90, 90, "missing")])
+def test_the_hard_limit_on_descriptors_is_what_servers_have(
+    soft: int, hard: int, state: str
+) -> None:
+    """In a process of its own: who has lowered a hard limit may not raise it again."""
+    command = (
+        "from pathlib import Path; from spawnpool.doctor_limits import descriptors;"
+        "found = descriptors(Path('/')); print(found.state, found.needed, found.follows)"
+    )
+    limited = ["prlimit", f"--nofile={soft}:{hard}", sys.executable, "-c", command]
+    environment = {**os.environ, "PYTHONPATH": str(paths.ROOT / "scripts/python")}
+    done = subprocess.run(
+        limited, env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    words = done.stdout.split()
+    assert words[:2] == [state, "True"]
+    assert ("quick," in words) == (state == "missing")
