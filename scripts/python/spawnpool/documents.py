@@ -29,7 +29,7 @@ def parse_content(path: Path, content: bytes, finite: bool = True) -> Any:
     try:
         return parse_json(content.decode(), finite)
     except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError as well
-        raise UsageError(f"{path} is not JSON: {error}") from error
+        raise UsageError(f"{path} is not JSON: {error}; give a file that is whole") from error
 
 
 def parse_json(text: str, finite: bool = True) -> Any:
