@@ -47,7 +47,8 @@ def _where(error: "ValidationError", place: str) -> str:
 
 def _what(error: "ValidationError") -> str:
     text = re.sub(r"\s+", " ", str(error.message))
-    wanted = error.schema.get("description") if isinstance(error.schema, dict) else None
-    if str(error.validator) == "pattern" and wanted is not None:
-        text = f"{error.instance!r} does not match, wanted: {wanted}"
+    asked = error.schema if isinstance(error.schema, dict) else {}
+    # What describes a pattern says what is wanted of any other type, too: 2 is no duration either.
+    if str(error.validator) in ("pattern", "type") and {"pattern", "description"} <= asked.keys():
+        text = f"{error.instance!r} does not match, wanted: {asked['description']}"
     return text if len(text) <= 200 else text[:120] + " ... " + text[-75:]
