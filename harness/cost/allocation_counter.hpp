@@ -34,9 +34,9 @@ struct AllocationCounts {
 
   // The heap of the target's first process since its last exec, and of no descendant: in usable
   // bytes (malloc_usable_size), which are those asked for, rounded up by the allocator. The live
-  // bytes are exact while the target rests. The peak is at most 4 KiB per thread alive too low and,
-  // where threads have freed while others allocated, 128 KiB per thread too high; it leaves out
-  // that realloc may hold both blocks for a moment.
+  // bytes are exact while the target rests. The peak is at most 4 KiB per CPU too low. On one CPU
+  // it is never too high; beside others it may be, by 128 KiB per CPU and a block of up to 32 MiB
+  // that was freed there. It leaves out that realloc may hold both blocks for a moment.
   std::uint64_t heap_live_bytes = 0;
   std::uint64_t heap_peak_bytes = 0;
 

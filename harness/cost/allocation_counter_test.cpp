@@ -17,6 +17,7 @@
 
 #include "harness/cost/allocation_page.hpp"
 #include "harness/cost/counter_library.hpp"
+#include "harness/cost/on_cpu.hpp"
 #include "harness/cost/test_child.hpp"
 #include "servers/cli/build_folder.hpp"
 
@@ -46,10 +47,13 @@ AllocationCounts operator-(const AllocationCounts& a, const AllocationCounts& b)
 }
 
 // Runs a program to its end and returns what the counter says about it, and what it says itself.
-AllocationCounts counted(const Arguments& arguments, std::string* output = nullptr) {
+AllocationCounts counted(const Arguments& arguments, std::string* output = nullptr,
+                         const std::vector<std::string>& variables = {}) {
   AllocationCounter counter(counter_library());
   EXPECT_FALSE(counter.attached());
-  TestChild child(arguments, counter.environment(), counter.fd());
+  std::vector<std::string> environment = counter.environment();
+  environment.insert(environment.end(), variables.begin(), variables.end());
+  TestChild child(arguments, environment, counter.fd());
   child.release();
   if (output != nullptr) {
     *output = child.read_to_end();
@@ -188,10 +192,13 @@ TEST(AllocationCounter, CountsForkedChildrenInSlotsOfTheirOwn) {
                                                     .frees = 40 * 2 * (1 + 10'000),
                                                     .bytes = 40 * (50 + 20'000 * 33 + 100'000)}));
   EXPECT_EQ(long_run.heap_live_bytes, short_run.heap_live_bytes) << "it is the parent's only";
-  EXPECT_EQ(long_run.heap_peak_bytes, short_run.heap_peak_bytes);
+  const OnCpu one(0);  // where the peak is never too high
+  EXPECT_EQ(counted_workload({"fork", "41"}).heap_peak_bytes,
+            counted_workload({"fork", "1"}).heap_peak_bytes);
 }
 
 TEST(AllocationCounter, CountsTheLiveHeapAndItsPeak) {
+  const OnCpu one(0);  // where the peak is never too high
   const AllocationCounts none = counted_workload({"peak", "0"});
   std::string output;
   const AllocationCounts some = counted_workload({"peak", "300"}, &output);
@@ -207,7 +214,25 @@ TEST(AllocationCounter, CountsTheLiveHeapAndItsPeak) {
               AllocationHeap::growth_told_from_bytes);
 }
 
+// As under valgrind, or in a container whose kernel is an emulation.
+TEST(AllocationCounter, CountsTheHeapWithoutRestartableSequences) {
+  const OnCpu one(0);  // where the peak is never too high
+  const std::vector<std::string> none = {"GLIBC_TUNABLES=glibc.pthread.rseq=0"};
+  std::string output;
+  const AllocationCounts counts = counted({workload, "peak", "300"}, &output, none);
+  std::istringstream words(output);
+  std::uint64_t top = 0;
+  ASSERT_TRUE(words >> top) << output;
+  const AllocationCounts with = counted_workload({"peak", "300"});
+  EXPECT_EQ(counts.allocations, with.allocations);
+  EXPECT_EQ(counts.heap_live_bytes, with.heap_live_bytes);
+  EXPECT_NEAR(static_cast<double>(counts.heap_peak_bytes),
+              static_cast<double>(with.heap_peak_bytes), AllocationHeap::growth_told_from_bytes);
+  EXPECT_GE(counts.heap_peak_bytes, top);
+}
+
 TEST(AllocationCounter, CountsTheHeapOfTheLastProgramOfItsProcess) {
+  const OnCpu one(0);  // where the peak is never too high
   const AllocationCounts alone = counted_workload({"peak", "10"});
   // The shell's heap went with it, and its child's is another process's.
   const AllocationCounts through_a_shell =
@@ -300,21 +325,23 @@ TEST(AllocationCounter, LeavesNothingBehindWhoeverIsKilled) {
     target.release();
     const bool counted = target.ask("hello") == "hello\n" && counter.attached();
     const pid_t pid = counted ? target.pid() : -1;
-    if (write(pipe[1], &pid, sizeof pid) == sizeof pid) {
+    if (write(pipe[1], &pid, sizeof pid) == sizeof pid && counted) {
       pause();
     }
     _exit(0);
   }
+  close(pipe[1]);  // so that reading ends when the reader does
   pid_t target = -1;
-  ASSERT_EQ(read(pipe[0], &target, sizeof target), static_cast<ssize_t>(sizeof target));
-  ASSERT_GT(target, 0);
+  EXPECT_EQ(read(pipe[0], &target, sizeof target), static_cast<ssize_t>(sizeof target));
+  EXPECT_GT(target, 0) << "it was not counted";
   EXPECT_EQ(named_memory(), std::vector<std::string>{}) << "it has no name while it is in use";
-  EXPECT_EQ(kill(target, SIGKILL), 0);
-  EXPECT_EQ(kill(reader, SIGKILL), 0);
+  if (target > 0) {
+    EXPECT_EQ(kill(target, SIGKILL), 0);
+  }
+  EXPECT_EQ(kill(reader, SIGKILL), 0);  // it may have ended: it is not reaped yet
   EXPECT_EQ(waitpid(reader, nullptr, 0), reader);
   EXPECT_EQ(named_memory(), std::vector<std::string>{});
   close(pipe[0]);
-  close(pipe[1]);
 }
 
 TEST(AllocationCounter, KeepsItsDescriptorFromOtherChildren) {

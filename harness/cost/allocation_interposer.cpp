@@ -19,6 +19,7 @@
 #include <threads.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -59,16 +60,19 @@ constinit thread_local Thread before_fork{};
 
 // Counts of the time before attach() has mapped the page: the loader and other libraries'
 // constructors run earlier.
-constinit AllocationCommon early{};
+constinit AllocationTally early{};
+constinit AllocationHeap early_heap{};
 
 // What threads without a slot count into; nullptr when nothing is counted.
-constinit std::atomic<AllocationCommon*> common{&early};
+constinit std::atomic<AllocationTally*> common{&early};
+
+// The heap of this process; nullptr when it is not counted.
+constinit std::atomic<AllocationHeap*> heap{&early_heap};
 
 // Set once, by attach().
 constinit std::atomic<AllocationPage*> page{nullptr};
 constinit pthread_key_t end_of_thread{};
 constinit std::uint32_t image = 0;  // this process's number in the page
-constinit bool counts_heap = true;  // whether the page's heap is the one of this process
 
 const volatile std::uint32_t* phase_word() {
   static constexpr std::uint32_t unmarked = 0;
@@ -95,7 +99,7 @@ const volatile std::uint32_t* phase_word() {
 void release(void* /*any*/) {
   if (AllocationSlot* const own = std::exchange(self.own, nullptr)) {
     self.shares = true;
-    release_slot(*page.load(std::memory_order_relaxed), *own);
+    release_slot(*own);
   }
 }
 
@@ -127,43 +131,29 @@ template <class CountAlone, class CountAmongMany>
 [[gnu::always_inline]] inline std::int64_t usable_bytes(const void* block) {
   constexpr std::size_t flags = 7;
   constexpr std::size_t mapped_alone = 2;  // has another 8 bytes before, which are not used then
-  if (!counts_heap || block == nullptr) {
-    return 0;
-  }
   const std::size_t word = static_cast<const std::size_t*>(block)[-1];
-  const std::size_t overhead = sizeof word * ((word & mapped_alone) != 0 ? 2 : 1);
-  return static_cast<std::int64_t>((word & ~flags) - overhead);
-}
-
-[[gnu::always_inline]] inline void change_own_heap(AllocationSlot& slot, std::int64_t bytes) {
-  change_heap(page.load(std::memory_order_relaxed)->common.heap, slot, bytes);
+  const std::size_t other_bytes = (word & mapped_alone) * (sizeof word / mapped_alone);
+  return static_cast<std::int64_t>((word & ~flags) - sizeof word - other_bytes);
 }
 
 [[gnu::always_inline]] inline void* allocated(void* block, std::size_t bytes) {
   if (block != nullptr) {
     count(
-        [=](AllocationSlot& own) {
-          count_allocation<AddAlone>(own.tally, *self.phase, bytes);
-          change_own_heap(own, usable_bytes(block));
-        },
-        [=](AllocationCommon& many) {
-          count_allocation<AddAmongMany>(many.tally, *phase_word(), bytes);
-          change_heap(many.heap, usable_bytes(block));
-        });
+        [=](AllocationSlot& own) { count_allocation<AddAlone>(own.tally, *self.phase, bytes); },
+        [=](AllocationTally& many) { count_allocation<AddAmongMany>(many, *phase_word(), bytes); });
+    if (AllocationHeap* const own_heap = heap.load(std::memory_order_relaxed)) {
+      grow_heap(*own_heap, usable_bytes(block));
+    }
   }
   return block;
 }
 
 [[gnu::always_inline]] inline void freed(std::int64_t usable) {
-  count(
-      [=](AllocationSlot& own) {
-        count_free<AddAlone>(own.tally);
-        change_own_heap(own, -usable);
-      },
-      [=](AllocationCommon& many) {
-        count_free<AddAmongMany>(many.tally);
-        change_heap(many.heap, -usable);
-      });
+  count([](AllocationSlot& own) { count_free<AddAlone>(own.tally); },
+        [](AllocationTally& many) { count_free<AddAmongMany>(many); });
+  if (AllocationHeap* const own_heap = heap.load(std::memory_order_relaxed)) {
+    shrink_heap(*own_heap, usable);
+  }
 }
 
 void thread_started(const pthread_attr_t* attributes) {
@@ -176,7 +166,7 @@ void thread_started(const pthread_attr_t* attributes) {
     pthread_attr_getstacksize(attributes, &stack);
   }
   count([=](AllocationSlot& own) { count_thread<AddAlone>(own.tally, stack); },
-        [=](AllocationCommon& many) { count_thread<AddAmongMany>(many.tally, stack); });
+        [=](AllocationTally& many) { count_thread<AddAmongMany>(many, stack); });
 }
 
 // Whether malloc is the one of this library, and the next one glibc's. A target that brings an
@@ -184,7 +174,7 @@ void thread_started(const pthread_attr_t* attributes) {
 // because addresses do not tell: a program not position-independent has a malloc of its own address
 // that leads here all the same.
 bool sees_every_call() {
-  PhaseTally& counts = early.tally.phases[0];
+  PhaseTally& counts = early.phases[0];
   const std::uint64_t before = counts.allocations.load(std::memory_order_relaxed);
   void* volatile probe = malloc(1);
   const bool seen = counts.allocations.load(std::memory_order_relaxed) != before;
@@ -192,7 +182,7 @@ bool sees_every_call() {
   if (seen) {  // the probe is not the target's
     counts.allocations.fetch_sub(1, std::memory_order_relaxed);
     counts.bytes.fetch_sub(1, std::memory_order_relaxed);
-    early.tally.frees.fetch_sub(1, std::memory_order_relaxed);
+    early.frees.fetch_sub(1, std::memory_order_relaxed);
   }
   return seen && dlsym(RTLD_NEXT, "malloc") == reinterpret_cast<void*>(&libc_malloc);
 }
@@ -223,25 +213,26 @@ bool take_heap(AllocationPage& shared) {
   if (!shared.heap_process.compare_exchange_strong(first, process) && first != process) {
     return false;
   }
-  shared.heap_image.store(image);
-  shared.common.heap.live.store(0);
-  shared.common.heap.peak.store(0);
+  clear_heap(shared.heap);
   return true;
 }
 
 // A thread that another library's constructor has started may count into `early` until now. What it
 // is just about to add there is lost.
-void carry_over_early(AllocationCommon& into) {
+void carry_over_early(AllocationTally& into) {
   const auto move = [](auto& from, auto& to) { to.fetch_add(from.load()); };
-  move(early.tally.phases[0].allocations, into.tally.phases[0].allocations);
-  move(early.tally.phases[0].bytes, into.tally.phases[0].bytes);
-  move(early.tally.frees, into.tally.frees);
-  move(early.tally.threads_started, into.tally.threads_started);
-  move(early.tally.stack_bytes_started, into.tally.stack_bytes_started);
-  if (counts_heap) {
-    change_heap(into.heap, early.heap.peak.load());  // which came before what is live now
-    change_heap(into.heap, early.heap.live.load() - early.heap.peak.load());
-  }
+  move(early.phases[0].allocations, into.phases[0].allocations);
+  move(early.phases[0].bytes, into.phases[0].bytes);
+  move(early.frees, into.frees);
+  move(early.threads_started, into.threads_started);
+  move(early.stack_bytes_started, into.stack_bytes_started);
+}
+
+void carry_over_early_heap(AllocationHeap& into) {
+  const std::int64_t live = live_bytes(early_heap);
+  const std::int64_t peak = std::max(early_heap.peak.load(), live);
+  tell_heap(into, peak);  // which came before what is live now
+  tell_heap(into, live - peak);
 }
 
 // A forked child has a copy of the thread that called fork, with its slot: that stays the parent's.
@@ -257,7 +248,7 @@ void forked_in_parent() {
 }
 
 void forked_in_child() {
-  counts_heap = false;
+  heap.store(nullptr, std::memory_order_relaxed);
   image = page.load(std::memory_order_relaxed)->images.fetch_add(1) + 1;
   self = {};
 }
@@ -267,13 +258,18 @@ __attribute__((constructor)) void attach() {
   AllocationPage* const shared = sees_every_call() ? map_page() : nullptr;
   if (shared == nullptr || pthread_key_create(&end_of_thread, release) != 0 ||
       pthread_atfork(prepare_fork, forked_in_parent, forked_in_child) != 0) {
-    counts_heap = false;
+    heap.store(nullptr, std::memory_order_relaxed);
     common.store(nullptr, std::memory_order_release);
   } else {
     image = shared->images.fetch_add(1) + 1;
-    counts_heap = take_heap(*shared);
     common.store(&shared->common, std::memory_order_release);
     carry_over_early(shared->common);
+    if (take_heap(*shared)) {
+      heap.store(&shared->heap, std::memory_order_release);
+      carry_over_early_heap(shared->heap);
+    } else {
+      heap.store(nullptr, std::memory_order_relaxed);
+    }
     page.store(shared, std::memory_order_release);
     shared->marking.fetch_add(spawnpool_phase != nullptr ? 1 : 0);
     shared->attached.fetch_add(1, std::memory_order_release);
@@ -296,7 +292,7 @@ SPAWNPOOL_EXPORT void* calloc(std::size_t count, std::size_t size) noexcept {
 }
 
 SPAWNPOOL_EXPORT void* realloc(void* block, std::size_t size) noexcept {
-  const std::int64_t usable = usable_bytes(block);
+  const std::int64_t usable = block != nullptr ? usable_bytes(block) : 0;
   void* moved = libc_realloc(block, size);
   // The old block first: the two are no peak of the heap.
   if (block != nullptr && (moved != nullptr || size == 0)) {

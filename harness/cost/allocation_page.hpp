@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "harness/cost/allocation_heap.hpp"
 #include "harness/cost/phases.hpp"
 
 namespace spawnpool::cost {
@@ -40,33 +41,10 @@ struct AllocationTally {
 struct alignas(64) AllocationSlot {
   std::atomic<std::uint32_t> owner;  // the image whose thread writes here, 0: nobody's
   AllocationTally tally;
-  std::atomic<std::int64_t> untold_heap;  // change of the heap that AllocationHeap has not heard of
-};
-
-// The heap of one process, in usable bytes (malloc_usable_size): free is told no size, and the size
-// asked for is kept nowhere.
-struct AllocationHeap {
-  // A slot tells its change of the heap once it is as large as this, so that most allocations cost
-  // no atomic addition (2.7 ns of 6.8 for a malloc and a free that are both told at once). The peak
-  // is therefore at most so much too low per thread alive, by growth that is not told yet.
-  static constexpr std::int64_t growth_told_from_bytes = 4096;
-  // What a thread frees may be told later, since it first takes its own next allocations from it: a
-  // thread by itself never makes the peak too high. Beside others that grow it may, by as much. It
-  // is glibc's M_MMAP_THRESHOLD: whoever allocates and frees blocks below it tells nothing.
-  static constexpr std::int64_t shrinkage_told_from_bytes = 131'072;
-
-  std::atomic<std::int64_t> live;  // as told
-  std::atomic<std::int64_t> peak;  // the highest that `live` has been
-};
-
-// What threads without a slot of their own write to, with atomic additions only.
-struct alignas(64) AllocationCommon {
-  AllocationTally tally;
-  AllocationHeap heap;
 };
 
 struct AllocationPage {
-  static constexpr std::uint64_t magic_and_version = 0x73706e616c6c6302;  // "spnallc", version 2
+  static constexpr std::uint64_t magic_and_version = 0x73706e616c6c6303;  // "spnallc", version 3
   static constexpr std::size_t slot_count = 1024;
 
   std::uint64_t magic;                  // written by the reader before the target starts
@@ -75,9 +53,9 @@ struct AllocationPage {
   // A process image is a process between its start, by exec or fork, and its end or next exec.
   // They are numbered from 1, since process ids are not unique among namespaces and times.
   std::atomic<std::uint32_t> images;
-  std::atomic<std::int32_t> heap_process;  // the id of the first process to attach
-  std::atomic<std::uint32_t> heap_image;   // the image of that process whose heap is counted
-  AllocationCommon common;
+  std::atomic<std::int32_t> heap_process;  // the id of the first process to attach: `heap` is its
+  alignas(64) AllocationTally common;      // of threads without a slot, with atomic additions only
+  AllocationHeap heap;
   std::array<AllocationSlot, slot_count> slots;
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free &&

@@ -23,16 +23,12 @@ void add(AllocationCounts& counts, const AllocationTally& tally) {
 
 AllocationCounts counts_of(const AllocationPage& page) {
   AllocationCounts counts;
-  const std::uint32_t heap_image = page.heap_image.load(std::memory_order_relaxed);
-  std::int64_t live = page.common.heap.live.load(std::memory_order_relaxed);
-  add(counts, page.common.tally);
+  add(counts, page.common);
   for (const AllocationSlot& slot : page.slots) {
     add(counts, slot.tally);
-    if (slot.owner.load(std::memory_order_relaxed) == heap_image) {
-      live += slot.untold_heap.load(std::memory_order_relaxed);
-    }
   }
-  const std::int64_t peak = page.common.heap.peak.load(std::memory_order_relaxed);
+  const std::int64_t live = live_bytes(page.heap);
+  const std::int64_t peak = page.heap.peak.load(std::memory_order_relaxed);
   counts.heap_live_bytes = static_cast<std::uint64_t>(std::max(live, std::int64_t{0}));
   counts.heap_peak_bytes = static_cast<std::uint64_t>(std::max(live, peak));
   return counts;

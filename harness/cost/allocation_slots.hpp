@@ -41,34 +41,6 @@ void count_thread(AllocationTally& tally, std::uint64_t stack_bytes) {
   Add::add(tally.stack_bytes_started, stack_bytes);
 }
 
-// Of any thread.
-inline void change_heap(AllocationHeap& heap, std::int64_t bytes) {
-  if (bytes < 0) {  // no new peak: whoever freed need not wait for what the sum is
-    heap.live.fetch_sub(-bytes, std::memory_order_relaxed);
-    return;
-  }
-  const std::int64_t live = heap.live.fetch_add(bytes, std::memory_order_relaxed) + bytes;
-  std::int64_t peak = heap.peak.load(std::memory_order_relaxed);
-  while (live > peak && !heap.peak.compare_exchange_weak(peak, live, std::memory_order_relaxed)) {
-  }
-}
-
-[[gnu::noinline]] inline void tell_heap(AllocationHeap& heap, AllocationSlot& slot,
-                                        std::int64_t untold) {
-  slot.untold_heap.store(0, std::memory_order_relaxed);
-  change_heap(heap, untold);
-}
-
-// Of the slot's owner.
-inline void change_heap(AllocationHeap& heap, AllocationSlot& slot, std::int64_t bytes) {
-  const std::int64_t untold = slot.untold_heap.load(std::memory_order_relaxed) + bytes;
-  slot.untold_heap.store(untold, std::memory_order_relaxed);
-  if (untold >= AllocationHeap::growth_told_from_bytes ||
-      untold <= -AllocationHeap::shrinkage_told_from_bytes) [[unlikely]] {
-    tell_heap(heap, slot, untold);
-  }
-}
-
 // A slot for the calling thread alone, until release(); nullptr when all are in use.
 inline AllocationSlot* claim_slot(AllocationPage& page, std::uint32_t image) {
   for (AllocationSlot& slot : page.slots) {
@@ -83,8 +55,7 @@ inline AllocationSlot* claim_slot(AllocationPage& page, std::uint32_t image) {
   return nullptr;
 }
 
-inline void release_slot(AllocationPage& page, AllocationSlot& slot) {
-  change_heap(page.common.heap, slot.untold_heap.exchange(0, std::memory_order_relaxed));
+inline void release_slot(AllocationSlot& slot) {
   slot.owner.store(0, std::memory_order_release);
 }
 

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <barrier>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -15,9 +14,7 @@ namespace {
 constexpr std::uint32_t image = 1;
 
 std::unique_ptr<AllocationPage> new_page() {
-  auto page = std::make_unique<AllocationPage>();
-  page->heap_image = image;
-  return page;
+  return std::make_unique<AllocationPage>();
 }
 
 // Runs `body` in this many threads at once.
@@ -51,7 +48,7 @@ TEST(AllocationSlots, LoseNothingWhenThreadsTakeThemInTurns) {
         count_free<AddAlone>(slot->tally);
       }
       count_thread<AddAlone>(slot->tally, 65'536);
-      release_slot(*page, *slot);
+      release_slot(*slot);
     }
   });
   done = true;
@@ -85,9 +82,9 @@ TEST(AllocationSlots, AreForOneThreadEachAndThenShared) {
 
   in_threads(4, [&] {
     for (int i = 0; i < 1000; ++i) {
-      count_allocation<AddAmongMany>(page->common.tally, 2, 3);
-      count_free<AddAmongMany>(page->common.tally);
-      count_thread<AddAmongMany>(page->common.tally, 7);
+      count_allocation<AddAmongMany>(page->common, 2, 3);
+      count_free<AddAmongMany>(page->common);
+      count_thread<AddAmongMany>(page->common, 7);
     }
   });
   AllocationCounts expected{.allocations = 4000,
@@ -98,87 +95,8 @@ TEST(AllocationSlots, AreForOneThreadEachAndThenShared) {
   expected.by_phase[2] = {.allocations = 4000, .bytes = 12'000};
   EXPECT_EQ(counts_of(*page), expected);
 
-  release_slot(*page, *slots[500]);
+  release_slot(*slots[500]);
   EXPECT_EQ(claim_slot(*page, image), slots[500]);
-}
-
-TEST(AllocationSlots, KnowTheLiveHeapExactlyAndItsPeakToAFewBytes) {
-  constexpr std::int64_t limit = AllocationHeap::growth_told_from_bytes;
-  const auto page = new_page();
-  AllocationSlot& slot = *claim_slot(*page, image);
-  for (int i = 0; i < 1000; ++i) {
-    change_heap(page->common.heap, slot, 100);
-    EXPECT_EQ(counts_of(*page).heap_live_bytes, 100 * (i + 1));
-  }
-  for (int i = 0; i < 1000; ++i) {
-    change_heap(page->common.heap, slot, -100);
-  }
-  EXPECT_EQ(counts_of(*page).heap_live_bytes, 0);
-  EXPECT_NEAR(static_cast<double>(counts_of(*page).heap_peak_bytes), 100'000, limit);
-
-  change_heap(page->common.heap, slot, 1'000'000);  // as large by itself: told at once
-  change_heap(page->common.heap, slot, -1'000'000);
-  EXPECT_EQ(counts_of(*page).heap_peak_bytes, 1'000'000);
-}
-
-// Its next allocations come from what it has freed and not told.
-TEST(AllocationSlots, NeverMakeThePeakTooHighByThemselves) {
-  const auto page = new_page();
-  AllocationSlot& slot = *claim_slot(*page, image);
-  for (std::int64_t bytes = 5000; bytes <= 200'000; bytes += 5000) {
-    for (int i = 0; i < 10; ++i) {
-      change_heap(page->common.heap, slot, bytes);
-      change_heap(page->common.heap, slot, -bytes);
-    }
-    EXPECT_LE(counts_of(*page).heap_peak_bytes, bytes);
-    EXPECT_GT(counts_of(*page).heap_peak_bytes, bytes - AllocationHeap::growth_told_from_bytes);
-    EXPECT_EQ(counts_of(*page).heap_live_bytes, 0);
-  }
-}
-
-TEST(AllocationSlots, MakeThePeakTooHighByWhatOthersHaveFreedAndNotTold) {
-  constexpr std::int64_t untold = AllocationHeap::shrinkage_told_from_bytes - 1;
-  const auto page = new_page();
-  AllocationSlot& slot = *claim_slot(*page, image);
-  AllocationSlot& other = *claim_slot(*page, image);
-  change_heap(page->common.heap, slot, untold);
-  change_heap(page->common.heap, slot, -untold);
-  change_heap(page->common.heap, other, 1'000'000);
-  EXPECT_EQ(counts_of(*page).heap_live_bytes, 1'000'000);
-  EXPECT_EQ(counts_of(*page).heap_peak_bytes, 1'000'000 + untold);
-  change_heap(page->common.heap, slot, -1);  // one more, and all is told
-  change_heap(page->common.heap, other, 1'000'000);
-  EXPECT_EQ(counts_of(*page).heap_peak_bytes, 2'000'000 - 1);
-}
-
-TEST(AllocationSlots, AddUpTheHeapOfThreads) {
-  constexpr int threads = 8;
-  constexpr int steps = 10'000;
-  const auto page = new_page();
-  std::barrier all_there(threads);
-  in_threads(threads, [&] {
-    AllocationSlot& slot = *claim_slot(*page, image);
-    for (int i = 0; i < steps; ++i) {
-      change_heap(page->common.heap, slot, 48);
-    }
-    all_there.arrive_and_wait();
-    for (int i = 0; i < steps - 1; ++i) {
-      change_heap(page->common.heap, slot, -48);
-    }
-    release_slot(*page, slot);
-  });
-  EXPECT_EQ(counts_of(*page).heap_live_bytes, threads * 48);
-  EXPECT_NEAR(static_cast<double>(counts_of(*page).heap_peak_bytes), threads * steps * 48,
-              threads * AllocationHeap::growth_told_from_bytes);
-}
-
-TEST(AllocationSlots, LeaveOutTheHeapOfAnotherImage) {
-  const auto page = new_page();
-  AllocationSlot& slot = *claim_slot(*page, image);
-  change_heap(page->common.heap, slot, 100);
-  EXPECT_EQ(counts_of(*page).heap_live_bytes, 100);
-  page->heap_image = image + 1;  // by an exec: the heap before it is gone
-  EXPECT_EQ(counts_of(*page).heap_live_bytes, 0);
 }
 
 }  // namespace
