@@ -1,7 +1,6 @@
 #include "servers/core/connection.hpp"
 
 #include <poll.h>
-#include <sched.h>
 #include <sys/uio.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include "servers/core/address_limit.hpp"
 #include "servers/core/connection_registry.hpp"
 #include "servers/core/phase.hpp"
+#include "servers/core/system_call.hpp"
 #include "servers/http/request_parser.hpp"
 #include "servers/log.hpp"
 
@@ -43,7 +43,10 @@ Connection::Connection(Socket socket, ServerState& server, ConnectionMemory& mem
       input_(memory.input()),
       output_(memory.output()) {}
 
-void Connection::serve() noexcept {
+// All of it in one function: where many threads take turns, each frame is a cache line that has
+// gone meanwhile, and each return from a call across a switch of threads goes where the CPU did not
+// expect it. 1 % of a request at 64 connections.
+[[gnu::flatten]] void Connection::serve() noexcept {
   server_.registry.add(*this);
   try {
     while (!closing_ && next_request()) {
@@ -107,7 +110,7 @@ bool Connection::wait_for_request() {
       return false;
     }
     if (yield_.should_yield()) {
-      sched_yield();
+      yield_cpu();
       received = receive_now();
       yield_.learn(received != Received::timeout);
     }
@@ -321,7 +324,7 @@ bool Connection::send_all(std::string_view first, std::string_view second) {
   if (!second.empty()) {
     return send_parts(first, second, Clock::now() + limits_.write_timeout);
   }
-  const ssize_t sent = send(socket_.fd(), first.data(), first.size(), send_flags());
+  const ssize_t sent = send_bytes(socket_.fd(), first.data(), first.size(), send_flags());
   if (sent == static_cast<ssize_t>(first.size())) {
     return true;
   }
@@ -372,7 +375,8 @@ bool Connection::lost(bool timeout) {
 
 // Receives what is there, behind what is buffered: Received::timeout when nothing is.
 Connection::Received Connection::receive_now() {
-  return outcome_of(recv(socket_.fd(), input_.data() + end_, input_.size() - end_, MSG_DONTWAIT));
+  return outcome_of(
+      receive_bytes(socket_.fd(), input_.data() + end_, input_.size() - end_, MSG_DONTWAIT));
 }
 
 // What became of a recv behind what is buffered.
@@ -401,7 +405,7 @@ Connection::Received Connection::receive(std::chrono::nanoseconds timeout) {
   if (timeout >= inherited) {
     ssize_t n = 0;
     do {  // a time-out makes recv come back when the process was stopped and continued
-      n = recv(socket_.fd(), input_.data() + end_, input_.size() - end_, 0);
+      n = receive_bytes(socket_.fd(), input_.data() + end_, input_.size() - end_, 0);
     } while (n < 0 && errno == EINTR);
     const Received found = outcome_of(n);
     if (found != Received::timeout) {
