@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -33,7 +34,8 @@ AllocationCounter::AllocationCounter(const std::string& library_path)
   // Sealed in its size, so that no one who has the descriptor can make the other side's access a
   // SIGBUS.
   void* memory = MAP_FAILED;
-  if (ftruncate(fd_, sizeof(AllocationPage)) == 0 &&
+  constexpr mode_t of_its_user_only = 0600;  // for who opens it through /proc
+  if (fchmod(fd_, of_its_user_only) == 0 && ftruncate(fd_, sizeof(AllocationPage)) == 0 &&
       fcntl(fd_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0) {
     memory = mmap(nullptr, sizeof(AllocationPage), PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
   }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -347,6 +348,13 @@ TEST(AllocationCounter, LeavesNothingBehindWhoeverIsKilled) {
 TEST(AllocationCounter, KeepsItsDescriptorFromOtherChildren) {
   const AllocationCounter counter(counter_library());
   EXPECT_EQ(fcntl(counter.fd(), F_GETFD), FD_CLOEXEC);
+}
+
+TEST(AllocationCounter, KeepsItsMemoryFromOtherUsers) {
+  const AllocationCounter counter(counter_library());
+  struct stat memory {};
+  ASSERT_EQ(fstat(counter.fd(), &memory), 0);
+  EXPECT_EQ(memory.st_mode & 07777, 0600);
 }
 
 TEST(AllocationCounter, RefusesALibraryItCannotPreload) {
