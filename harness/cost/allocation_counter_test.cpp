@@ -13,13 +13,13 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <regex>
 #include <sstream>
 
 #include "harness/cost/allocation_page.hpp"
 #include "harness/cost/counter_library.hpp"
 #include "harness/cost/on_cpu.hpp"
 #include "harness/cost/test_child.hpp"
+#include "harness/cost/valgrind_totals.hpp"
 #include "servers/cli/build_folder.hpp"
 
 namespace spawnpool::cost {
@@ -82,17 +82,9 @@ AllocationCounts valgrind_workload(Arguments arguments) {
   arguments.insert(arguments.begin(), {"valgrind", "--log-fd=1", workload});
   TestChild child(arguments);
   child.release();
-  std::string log = child.read_to_end();
+  const std::string log = child.read_to_end();
   EXPECT_EQ(child.wait(), 0) << "is valgrind installed? " << log;
-  std::erase(log, ',');
-  std::smatch usage;
-  EXPECT_TRUE(std::regex_search(
-      log, usage,
-      std::regex("total heap usage: (\\d+) allocs (\\d+) frees (\\d+) bytes allocated")))
-      << log;
-  return {.allocations = std::stoull(usage.str(1)),
-          .frees = std::stoull(usage.str(2)),
-          .bytes = std::stoull(usage.str(3))};
+  return valgrind_totals(log);
 }
 
 // One round of allocation_workload's `heap`, added up from its source.
