@@ -85,6 +85,10 @@ const volatile std::uint32_t* phase_word() {
   if (shared == nullptr || self.shares) {
     return nullptr;
   }
+  // Our servers' threads have left them, since every switch to a thread takes longer with them.
+  const int error = errno;
+  return_to_restartable_sequences();
+  errno = error;
   self.phase = phase_word();
   self.own = claim_slot(*shared, image);
   self.shares = self.own == nullptr;

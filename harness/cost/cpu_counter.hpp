@@ -7,6 +7,7 @@
 // M. Desnoyers' librseq.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -14,6 +15,8 @@
 
 #if defined(__x86_64__)
 #include <sys/rseq.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 namespace spawnpool::cost {
@@ -112,6 +115,17 @@ template <std::int32_t bound>
   return cpu_change(counter, at, value - left);
 }
 
+// Gives the calling thread back what glibc registered for it and it has left, if it has. Nothing
+// changes where the kernel refuses.
+inline void return_to_restartable_sequences() {
+  constexpr unsigned original_size = 32;  // what glibc registers at least, whatever of it is in use
+  auto* const area = reinterpret_cast<struct rseq*>(static_cast<char*>(__builtin_thread_pointer()) +
+                                                    __rseq_offset);
+  if (static_cast<std::int32_t>(area->cpu_id) == RSEQ_CPU_ID_UNINITIALIZED && __rseq_size != 0) {
+    syscall(SYS_rseq, area, std::max(__rseq_size, original_size), 0, RSEQ_SIG);
+  }
+}
+
 #undef SPAWNPOOL_RESTARTABLE
 #undef SPAWNPOOL_RESTARTABLE_OUTPUTS
 #undef SPAWNPOOL_RESTARTABLE_INPUTS
@@ -127,6 +141,8 @@ template <std::int32_t bound>
 CpuChange subtract_on_this_cpu(CpuCounter& /*counter*/, std::int64_t /*amount*/) {
   return {};
 }
+
+inline void return_to_restartable_sequences() {}
 
 #endif
 

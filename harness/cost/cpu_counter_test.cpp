@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "harness/cost/on_cpu.hpp"
+#include "servers/core/thread.hpp"
 
 namespace spawnpool::cost {
 namespace {
@@ -87,6 +88,21 @@ TEST(CpuCounter, IsTakenAtItsBounds) {
     expect(subtract_on_this_cpu<-10>(*counter, 15), 0, -15);
     expect(add_on_this_cpu<10>(*counter, 100'000'000'000), 0, 100'000'000'000);
   }
+}
+
+TEST(CpuCounter, TakesBackAThreadThatHasLeft) {
+  if (!available()) {
+    GTEST_SKIP() << "no restartable sequences";
+  }
+  const auto counter = std::make_unique<CpuCounter>();
+  std::jthread([&] {
+    leave_restartable_sequences();
+    EXPECT_EQ(add_on_this_cpu<bound>(*counter, 1).part, nullptr);
+    return_to_restartable_sequences();
+    return_to_restartable_sequences();  // it is there already
+    EXPECT_NE(add_on_this_cpu<bound>(*counter, 1).part, nullptr);
+  }).join();
+  EXPECT_EQ(sum_of(*counter), 1);
 }
 
 // More threads than CPUs, whom the kernel and signals interrupt anywhere.
