@@ -22,11 +22,6 @@ void in_threads(int count, const Body& body) {
   }
 }
 
-bool has_restartable_sequences() {
-  const auto counter = std::make_unique<CpuCounter>();
-  return add_on_this_cpu<100>(*counter, 1).part != nullptr;
-}
-
 double peak_of(const AllocationHeap& heap) {
   return static_cast<double>(heap.peak);
 }

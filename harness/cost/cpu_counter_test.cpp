@@ -22,11 +22,6 @@ std::int64_t sum_of(const CpuCounter& counter) {
       [](std::int64_t sum, const CpuPart& part) { return sum + part.value.load(); });
 }
 
-bool available() {
-  const auto counter = std::make_unique<CpuCounter>();
-  return add_on_this_cpu<100>(*counter, 1).part != nullptr;
-}
-
 constexpr int bound = 1'000'000;
 
 // Adds 1, from time to time and wherever a thread just is: in the handler of a signal that comes
@@ -62,7 +57,7 @@ class Interruptions {
 };
 
 TEST(CpuCounter, IsTakenAtItsBounds) {
-  if (!available()) {
+  if (!has_restartable_sequences()) {
     GTEST_SKIP() << "no restartable sequences";
   }
   const auto counter = std::make_unique<CpuCounter>();
@@ -91,7 +86,7 @@ TEST(CpuCounter, IsTakenAtItsBounds) {
 }
 
 TEST(CpuCounter, TakesBackAThreadThatHasLeft) {
-  if (!available()) {
+  if (!has_restartable_sequences()) {
     GTEST_SKIP() << "no restartable sequences";
   }
   const auto counter = std::make_unique<CpuCounter>();
@@ -107,7 +102,7 @@ TEST(CpuCounter, TakesBackAThreadThatHasLeft) {
 
 // More threads than CPUs, whom the kernel and signals interrupt anywhere.
 TEST(CpuCounter, LosesNothing) {
-  if (!available()) {
+  if (!has_restartable_sequences()) {
     GTEST_SKIP() << "no restartable sequences";
   }
   constexpr int threads = 8;

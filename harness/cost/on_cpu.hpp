@@ -1,11 +1,24 @@
-// For tests: a thread on one CPU.
+// For tests: a thread on one CPU, and whether threads can count by CPU.
 #pragma once
 
 #include <sched.h>
 
 #include <cstddef>
 
+#if defined(__x86_64__)
+#include <sys/rseq.h>
+#endif
+
 namespace spawnpool::cost {
+
+// By what glibc says, not by what the code under test makes of it.
+inline bool has_restartable_sequences() {
+#if defined(__x86_64__)
+  return __rseq_size != 0;
+#else
+  return false;
+#endif
+}
 
 // Has the calling thread, and what it starts meanwhile, run on the CPU of this number among those
 // that it may use, for as long as this lives.
