@@ -179,7 +179,7 @@ AllocationsResult count_allocations(const PassContext& context,
     } else {
       result = AllocationsResult::missing(
           "the target does not load the counter: it is statically linked or brings its own "
-          "allocator");
+          "allocator, or the library is damaged (build the target spawnpool_alloc again)");
     }
   });
   return result;
