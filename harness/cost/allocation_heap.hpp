@@ -80,6 +80,7 @@ inline void clear_heap(AllocationHeap& heap) {
   heap.peak.store(0, std::memory_order_relaxed);
   for (CpuPart& part : heap.untold) {
     part.value.store(0, std::memory_order_relaxed);
+    part.slack.store(0, std::memory_order_relaxed);
   }
 }
 

@@ -45,7 +45,7 @@ Connection::Connection(Socket socket, ServerState& server, ConnectionMemory& mem
 
 // All of it in one function: where many threads take turns, each frame is a cache line that has
 // gone meanwhile, and each return from a call across a switch of threads goes where the CPU did not
-// expect it. 1 % of a request at 64 connections.
+// expect it. With the bare system calls 2.5 % of a request at 64 connections (2.0 to 3.2, n = 60).
 [[gnu::flatten]] void Connection::serve() noexcept {
   server_.registry.add(*this);
   try {
